@@ -1,0 +1,146 @@
+//! Maps that both sides touch: names, values, meaning of their indices.
+
+/// Ring buffer of events.
+pub const EVENTS: &str = "EVENTS";
+/// Process id → [`WatchMode`].
+pub const WATCHED: &str = "WATCHED";
+/// Socket address → [`Connection`].
+pub const CONNECTIONS: &str = "CONNECTIONS";
+/// Connection id → [`Verdict`].
+pub const VERDICTS: &str = "VERDICTS";
+/// Thread (process id in the upper half, thread id in the lower) → [`Call`].
+pub const CALLS: &str = "CALLS";
+/// Per CPU counters, indexed by [`Counter`].
+pub const COUNTERS: &str = "COUNTERS";
+
+/// How a process is watched: a `u32` in the map.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WatchMode(pub u32);
+
+impl WatchMode {
+    /// The user side has decided for it (or for its ancestor).
+    pub const SELECTED: Self = Self(1);
+    /// Just executed; the user side will decide. Its events are kept back until then.
+    pub const TENTATIVE: Self = Self(2);
+}
+
+/// What the kernel side remembers of a connection.
+#[repr(C)]
+#[derive(Clone, Copy, Default)]
+pub struct Connection {
+    /// The id of our own, never used twice.
+    pub id: u64,
+    /// Inode number of the socket: tells a reused `struct sock` from the old one.
+    pub inode: u64,
+    /// Bytes received and sent so far; index 0 received, 1 sent.
+    pub position: [u64; 2],
+    /// Position after the last byte that was reported, same index.
+    pub reported: [u64; 2],
+    /// Bytes of the present run: since the direction last turned.
+    pub run: u64,
+    /// Direction of the present run: 0 received, 1 sent, 2 none yet.
+    pub run_direction: u32,
+    /// One of [`crate::role`], 0 if unknown.
+    pub role: u32,
+    /// 1: copy nothing, report nothing.
+    pub ignored: u32,
+    /// 1: end of file was reported.
+    pub ended: u32,
+    /// 1: it is TCP.
+    pub tcp: u32,
+    /// Explicit padding.
+    pub padding: u32,
+}
+
+/// What the arguments of a call under way mean.
+pub mod shape {
+    /// One buffer.
+    pub const BUFFER: u32 = 0;
+    /// An array of `struct iovec`.
+    pub const VECTOR: u32 = 1;
+    /// A `struct user_msghdr`.
+    pub const MESSAGE: u32 = 2;
+    /// An array of `struct mmsghdr`.
+    pub const MESSAGES: u32 = 3;
+    /// Bytes that never are in the process's memory, or that it throws away.
+    pub const COUNT: u32 = 4;
+}
+
+/// A system call under way: what its exit has to know.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Call {
+    /// Address of the `struct sock`; if `file` is 0, the file descriptor.
+    pub sk: u64,
+    /// Address of the `struct file`; 0 for a call that began before it could be seen.
+    pub file: u64,
+    /// When it began.
+    pub began: u64,
+    /// The second argument.
+    pub address: u64,
+    /// The third argument.
+    pub length: u64,
+    /// One of [`shape`].
+    pub shape: u32,
+    /// 0 received, 1 sent.
+    pub direction: u32,
+}
+
+/// What the user side wants of a connection from now on.
+#[repr(C)]
+#[derive(Clone, Copy, Default)]
+pub struct Verdict {
+    /// 1: copy nothing any more.
+    pub ignore: u64,
+    /// Calls that lie wholly before this position are not reported, unless they are within the budget of their run;
+    /// index 0 received, 1 sent.
+    pub skip_until: [u64; 2],
+}
+
+/// What the kernel side counts; each is an index into [`COUNTERS`].
+#[repr(u32)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Counter {
+    /// Events written to the ring buffer.
+    Events = 0,
+    /// Events lost because the ring buffer was full.
+    Drops,
+    /// Calls whose bytes could not be read from the process's memory.
+    Unreadable,
+    /// Connections not followed because the map was full.
+    ConnectionsFull,
+    /// Calls not followed because the map of calls under way was full.
+    CallsFull,
+    /// Processes not watched because the map was full.
+    ProcessesFull,
+    /// Bytes that moved on followed connections.
+    Bytes,
+    /// Bytes of those that were copied.
+    CopiedBytes,
+    /// Messages of one sendmmsg or recvmmsg beyond those that are looked at.
+    MessagesBeyond,
+}
+
+/// Number of [`Counter`]s.
+pub const COUNTERS_LEN: u32 = 9;
+
+impl Counter {
+    /// All of them, with the name under which they are reported.
+    pub const ALL: [(Self, &'static str); COUNTERS_LEN as usize] = [
+        (Self::Events, "events"),
+        (Self::Drops, "drops"),
+        (Self::Unreadable, "unreadable"),
+        (Self::ConnectionsFull, "connections_full"),
+        (Self::CallsFull, "calls_full"),
+        (Self::ProcessesFull, "processes_full"),
+        (Self::Bytes, "bytes"),
+        (Self::CopiedBytes, "copied_bytes"),
+        (Self::MessagesBeyond, "messages_beyond"),
+    ];
+}
+
+const _: () = {
+    assert!(size_of::<Connection>() == 80);
+    assert!(size_of::<Verdict>() == 24);
+    assert!(size_of::<Call>() == 48);
+};
