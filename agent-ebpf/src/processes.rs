@@ -1,0 +1,86 @@
+//! The life of processes: children of a watched process are watched before they run their first instruction.
+
+use agent_common::{Counter, kind, map::WatchMode};
+use aya_ebpf::{macros::raw_tracepoint, programs::RawTracePointContext};
+
+use crate::{
+    emit::{self, current},
+    kernel::field,
+    maps::{CALLS, WATCHED},
+    offsets,
+};
+
+/// True if the process's calls are to be seen.
+#[inline(always)]
+pub fn is_watched(pid: u32) -> bool {
+    WATCHED.get_ptr(pid).is_some()
+}
+
+/// `sched:sched_process_fork`: match-proto:v5.10:include/trace/events/sched.h:
+/// `TP_PROTO(struct task_struct *parent, struct task_struct *child)`
+#[raw_tracepoint(tracepoint = "sched_process_fork")]
+pub fn sched_process_fork(ctx: RawTracePointContext) -> i32 {
+    let parent = ctx.arg::<*const u8>(0) as u64;
+    let child = ctx.arg::<*const u8>(1) as u64;
+    let _ = forked(parent, child);
+    0
+}
+
+#[inline(always)]
+fn forked(parent: u64, child: u64) -> Option<()> {
+    let parent_pid: u32 = field(parent, &offsets::TASK_TGID)?;
+    let mode = WATCHED.get_ptr(parent_pid)?;
+    let child_pid: u32 = field(child, &offsets::TASK_TGID)?;
+    if child_pid == parent_pid {
+        return None;
+    }
+    // SAFETY: a value of the map.
+    watch(child_pid, WatchMode(unsafe { *mode }));
+    emit::process(kind::FORK, child_pid, child_pid, u64::from(parent_pid));
+    Some(())
+}
+
+/// `sched:sched_process_exec`: match-proto:v5.10:include/trace/events/sched.h:
+/// `TP_PROTO(struct task_struct *p, pid_t old_pid, struct linux_binprm *bprm)`
+#[raw_tracepoint(tracepoint = "sched_process_exec")]
+pub fn sched_process_exec(_ctx: RawTracePointContext) -> i32 {
+    let (pid, tid) = current();
+    if pid == offsets::OWN_PID.load() {
+        return 0;
+    }
+    if !is_watched(pid) {
+        if offsets::WATCH_NEW.load() == 0 {
+            return 0;
+        }
+        watch(pid, WatchMode::TENTATIVE);
+    }
+    emit::process(kind::EXEC, pid, tid, 0);
+    0
+}
+
+/// `sched:sched_process_exit`: match-proto:v5.10:include/trace/events/sched.h: `TP_PROTO(struct task_struct *p)`
+/// (later kernels add an argument).
+#[raw_tracepoint(tracepoint = "sched_process_exit")]
+pub fn sched_process_exit(ctx: RawTracePointContext) -> i32 {
+    let (pid, tid) = current();
+    if !is_watched(pid) {
+        return 0;
+    }
+    let _ = CALLS.remove((u64::from(pid) << 32) | u64::from(tid));
+    // Threads end one by one; the process ends with the last (`kernel/exit.c:do_exit`).
+    let task = ctx.arg::<*const u8>(0) as u64;
+    let alive = field(task, &offsets::TASK_SIGNAL)
+        .and_then(|signal: u64| field::<u32>(signal, &offsets::SIGNAL_LIVE));
+    if alive == Some(0) {
+        let _ = WATCHED.remove(pid);
+        emit::process(kind::EXIT, pid, tid, 0);
+    }
+    0
+}
+
+#[inline(always)]
+fn watch(pid: u32, mode: WatchMode) {
+    if WATCHED.insert(pid, mode.0, 0).is_err() {
+        emit::count_bound(Counter::ProcessesFull);
+    }
+}

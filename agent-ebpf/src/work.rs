@@ -1,0 +1,49 @@
+//! The work area: one per CPU, for what is too large for the stack and for what separately verified functions share.
+//!
+//! Functions that are verified on their own (`#[no_mangle] extern "C"`: global functions in the verifier's words,
+//! <https://docs.kernel.org/bpf/verifier.html>) may take numbers only, so they find everything else here. Without
+//! them the verifier would follow every path through the copying loops for every path that leads to them.
+
+use agent_common::DataEvent;
+
+use crate::{
+    copy::Cursor,
+    emit::{FRAGMENT_BYTES, TAIL_BYTES_MAX},
+    maps::WORK,
+    transfer::Transfer,
+};
+
+/// The work area.
+#[repr(C)]
+pub struct Work {
+    /// The call that is being looked at.
+    pub transfer: Transfer,
+    /// Its connection.
+    pub connection: u64,
+    /// Position of the call's first byte.
+    pub offset: u64,
+    /// Position after the last byte that was reported in its direction.
+    pub reported: u64,
+    /// Bytes to copy from its front.
+    pub head: u64,
+    /// Bytes to leave out after them.
+    pub hole: u64,
+    /// Bytes to copy from its end.
+    pub tail: u64,
+    /// Where copying stands.
+    pub cursor: Cursor,
+    /// The event that is put together.
+    pub event: DataEvent,
+    /// The event's bytes. Twice the room of a fragment: the verifier adds the largest offset to the largest length
+    /// without knowing that their sum is bounded.
+    pub bytes: [u8; 2 * FRAGMENT_BYTES + TAIL_BYTES_MAX],
+}
+
+/// This CPU's work area. Programs of one CPU do not interrupt each other here: those of tracepoints are kept apart by
+/// `bpf_prog_active` (`kernel/trace/bpf_trace.c:trace_call_bpf`), and no other kind uses it.
+#[inline(always)]
+pub fn area() -> Option<&'static mut Work> {
+    let work = WORK.get_ptr_mut(0)?;
+    // SAFETY: the map's own memory, this CPU's only, and see above.
+    Some(unsafe { &mut *work })
+}
