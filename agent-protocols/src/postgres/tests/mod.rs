@@ -1,0 +1,4 @@
+mod detection;
+mod dialogue;
+mod losses;
+mod script;
