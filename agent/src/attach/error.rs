@@ -1,0 +1,103 @@
+//! What can keep the kernel side from being loaded or hooked.
+
+use std::{io, path::PathBuf};
+
+/// What can keep the kernel side from being loaded or hooked. Each message says what, why and what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum AttachError {
+    /// The kernel does not publish its types.
+    #[error(
+        "the kernel's type information {path} cannot be read: {source}; a kernel built with CONFIG_DEBUG_INFO_BTF=y is \
+         needed (all current distributions have it)"
+    )]
+    NoBtf {
+        /// Where it should be.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The kernel's types are not in a form that is understood.
+    #[error("the kernel's type information {path} is damaged: {reason}; please report it with `uname -r`")]
+    BadBtf {
+        /// Where it came from.
+        path: PathBuf,
+        /// What is wrong.
+        reason: &'static str,
+    },
+    /// A field that is needed does not exist in this kernel.
+    #[error(
+        "this kernel has no field {structure}.{field}: it is newer or older than any known; please report it with `uname -r`"
+    )]
+    NoField {
+        /// The struct.
+        structure: &'static str,
+        /// The path of members.
+        field: &'static str,
+    },
+    /// No right to load programs.
+    #[error(
+        "loading eBPF programs was refused: {source}; run as root, or with the capabilities BPF, PERFMON, SYS_PTRACE and \
+         DAC_READ_SEARCH (`sidelight check` shows which are missing)"
+    )]
+    NotPermitted {
+        /// The kernel's answer.
+        source: io::Error,
+    },
+    /// The object could not be loaded.
+    #[error("the eBPF object could not be loaded: {source}; `sidelight check` shows what this kernel allows")]
+    Object {
+        /// Why.
+        source: Box<aya::EbpfError>,
+    },
+    /// A program was refused.
+    #[error(
+        "the eBPF program {program} was refused: {source}; `sidelight check` shows what this kernel allows"
+    )]
+    Program {
+        /// Which.
+        program: &'static str,
+        /// Why, with the verifier's words if it was the verifier.
+        source: Box<aya::programs::ProgramError>,
+    },
+    /// Nothing to hook.
+    #[error(
+        "the tracepoint {category}:{name} could not be used: {source}; is tracefs mounted? \
+         (`mount -t tracefs tracefs /sys/kernel/tracing`)"
+    )]
+    Tracepoint {
+        /// Its category.
+        category: &'static str,
+        /// Its name.
+        name: String,
+        /// Why.
+        source: Box<aya::programs::ProgramError>,
+    },
+    /// A map of the kernel side is missing or of another type: object and agent do not belong together.
+    #[error("the map {map} of the eBPF object is unusable: {source}; rebuild with `cargo xtask build-ebpf`")]
+    Map {
+        /// Which.
+        map: &'static str,
+        /// Why.
+        source: Box<aya::maps::MapError>,
+    },
+    /// A map or program is missing.
+    #[error(
+        "the eBPF object has no {name}: object and agent do not belong together; rebuild with `cargo xtask build-ebpf`"
+    )]
+    Missing {
+        /// What is missing.
+        name: &'static str,
+    },
+}
+
+/// The operating system's answer at the root of an error, if there is one.
+pub(super) fn root_io_error<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a io::Error> {
+    let mut current = Some(error);
+    while let Some(error) = current {
+        if let Some(found) = error.downcast_ref::<io::Error>() {
+            return Some(found);
+        }
+        current = error.source();
+    }
+    None
+}

@@ -1,0 +1,117 @@
+//! Which program goes where, and attaching only what is in use.
+
+use aya::{
+    Ebpf,
+    programs::{RawTracePoint, TracePoint},
+};
+
+use super::{AttachError, load::program_refused};
+use crate::discover::{Syscall, SyscallSet};
+
+/// Category of the system calls' tracepoints.
+const SYSCALLS: &str = "syscalls";
+
+/// Programs that are always attached: the life of processes and of connections.
+const RAW_TRACEPOINTS: [&str; 4] = [
+    "sched_process_fork",
+    "sched_process_exec",
+    "sched_process_exit",
+    "inet_sock_set_state",
+];
+
+/// The loaded programs and what they are attached to. Dropping it detaches all.
+pub struct Hooks {
+    ebpf: Ebpf,
+    hooked: SyscallSet,
+}
+
+impl Hooks {
+    /// Nothing attached yet.
+    pub(super) fn new(ebpf: Ebpf) -> Self {
+        Self {
+            ebpf,
+            hooked: SyscallSet::default(),
+        }
+    }
+
+    /// The loaded object, for its log.
+    pub fn ebpf(&mut self) -> &mut Ebpf {
+        &mut self.ebpf
+    }
+
+    /// Follows processes and connections from now on.
+    ///
+    /// # Errors
+    /// [`AttachError`] when the kernel refuses a program.
+    pub fn follow(&mut self) -> Result<(), AttachError> {
+        for name in RAW_TRACEPOINTS {
+            let program: &mut RawTracePoint = self.program(name)?;
+            program
+                .load()
+                .and_then(|()| program.attach(name).map(drop))
+                .map_err(|source| program_refused(name, source))?;
+        }
+        self.tracepoint("enter_close", "sys_enter_close".to_owned())
+    }
+
+    /// Hooks those of `syscalls` that are not hooked yet; returns how many were.
+    ///
+    /// # Errors
+    /// [`AttachError`] when the kernel refuses a program.
+    pub fn hook(&mut self, syscalls: SyscallSet) -> Result<usize, AttachError> {
+        let mut new = 0;
+        for syscall in Syscall::ALL {
+            if !syscalls.contains(syscall) || self.hooked.contains(syscall) {
+                continue;
+            }
+            let (enter, exit) = programs(syscall);
+            // Exit first: an entry without its exit would stay in the map of calls.
+            self.tracepoint(exit, format!("sys_exit_{}", syscall.tracepoint()))?;
+            self.tracepoint(enter, format!("sys_enter_{}", syscall.tracepoint()))?;
+            self.hooked.insert(syscall);
+            new += 1;
+        }
+        Ok(new)
+    }
+
+    fn tracepoint(&mut self, program: &'static str, name: String) -> Result<(), AttachError> {
+        let loaded: &mut TracePoint = self.program(program)?;
+        if loaded.fd().is_err() {
+            loaded.load().map_err(|source| program_refused(program, source))?;
+        }
+        match loaded.attach(SYSCALLS, &name) {
+            Ok(_) => Ok(()),
+            Err(source) => Err(AttachError::Tracepoint {
+                category: SYSCALLS,
+                name,
+                source: Box::new(source),
+            }),
+        }
+    }
+
+    fn program<'a, P>(&'a mut self, name: &'static str) -> Result<&'a mut P, AttachError>
+    where
+        &'a mut P: TryFrom<&'a mut aya::programs::Program, Error = aya::programs::ProgramError>,
+    {
+        let program = self.ebpf.program_mut(name).ok_or(AttachError::Missing { name })?;
+        program.try_into().map_err(|source| program_refused(name, source))
+    }
+}
+
+/// The programs for a system call's entry and exit.
+fn programs(syscall: Syscall) -> (&'static str, &'static str) {
+    match syscall {
+        Syscall::Read => ("enter_read", "exit"),
+        Syscall::Write => ("enter_write", "exit"),
+        Syscall::Readv => ("enter_readv", "exit"),
+        Syscall::Writev => ("enter_writev", "exit"),
+        Syscall::Sendto => ("enter_sendto", "exit"),
+        Syscall::Recvfrom => ("enter_recvfrom", "exit"),
+        Syscall::Sendmsg => ("enter_sendmsg", "exit"),
+        Syscall::Recvmsg => ("enter_recvmsg", "exit"),
+        Syscall::Sendmmsg => ("enter_sendmmsg", "exit_messages"),
+        Syscall::Recvmmsg => ("enter_recvmmsg", "exit_messages"),
+        Syscall::Sendfile => ("enter_sendfile64", "exit"),
+        Syscall::Splice => ("enter_splice", "exit"),
+    }
+}

@@ -1,0 +1,217 @@
+//! Loading the kernel side: offsets and settings in, maps out.
+
+use std::{io, path::Path};
+
+use agent_common::{
+    Call, Connection, Verdict, map,
+    offsets::{FIELDS, setting},
+};
+use aya::{
+    Ebpf, EbpfError, EbpfLoader,
+    maps::{HashMap, Map, MapData, MapError, PerCpuArray, RingBuf},
+    programs::ProgramError,
+};
+
+use super::{AttachError, Hooks, btf::Btf, error};
+
+/// The object for this architecture, built by `cargo xtask build-ebpf`.
+static OBJECT: &[u8] = aya::include_bytes_aligned!(env!("SIDELIGHT_EBPF_OBJECT"));
+
+/// Levels of aya-log.
+const LOG_WARN: u8 = 2;
+const LOG_TRACE: u8 = 5;
+
+/// What the kernel side is told when it is loaded.
+#[derive(Clone, Debug)]
+pub struct KernelSettings {
+    /// The kernel's types.
+    pub btf: std::path::PathBuf,
+    /// Bytes copied at the start of each run of the request's direction.
+    pub request_head_bytes: u32,
+    /// The same for the response's direction.
+    pub response_head_bytes: u32,
+    /// Bytes copied at the end of each call beyond that.
+    pub tail_bytes: u32,
+    /// Size of the ring buffer; a power of two times the page size.
+    pub ring_buffer_bytes: u32,
+    /// Connections followed at most.
+    pub max_connections: u32,
+    /// Processes watched at most.
+    pub max_processes: u32,
+    /// Watch what executes from now on until the user side has decided.
+    pub watch_new: bool,
+    /// Write the kernel side's trace messages to the log, not only its warnings.
+    pub trace: bool,
+}
+
+/// The loaded kernel side. Dropping it detaches everything.
+pub struct Kernel {
+    /// The hooks.
+    pub hooks: Hooks,
+    /// Events.
+    pub events: RingBuf<MapData>,
+    /// Watched processes.
+    pub watched: HashMap<MapData, u32, u32>,
+    /// System calls under way.
+    pub calls: HashMap<MapData, u64, Call>,
+    /// Followed connections.
+    pub connections: HashMap<MapData, u64, Connection>,
+    /// What is wanted of them.
+    pub verdicts: HashMap<MapData, u64, Verdict>,
+    /// What the kernel side counted.
+    pub counters: PerCpuArray<MapData, u64>,
+}
+
+/// Loads the kernel side; nothing is hooked yet.
+///
+/// # Errors
+/// [`AttachError`] when the kernel's types cannot be read or the kernel refuses maps.
+pub fn load(settings: &KernelSettings) -> Result<Kernel, AttachError> {
+    let mut ebpf = load_object(settings)?;
+    Ok(Kernel {
+        events: take(&mut ebpf, map::EVENTS, RingBuf::try_from)?,
+        watched: take(&mut ebpf, map::WATCHED, HashMap::try_from)?,
+        connections: take(&mut ebpf, map::CONNECTIONS, HashMap::try_from)?,
+        calls: take(&mut ebpf, map::CALLS, HashMap::try_from)?,
+        verdicts: take(&mut ebpf, map::VERDICTS, HashMap::try_from)?,
+        counters: take(&mut ebpf, map::COUNTERS, PerCpuArray::try_from)?,
+        hooks: Hooks::new(ebpf),
+    })
+}
+
+fn load_object(settings: &KernelSettings) -> Result<Ebpf, AttachError> {
+    let offsets = field_offsets(&settings.btf)?;
+    let own_pid = std::process::id();
+    let watch_new = u32::from(settings.watch_new);
+    let log_level: u8 = if settings.trace { LOG_TRACE } else { LOG_WARN };
+    let wakeup_bytes = settings.ring_buffer_bytes / 8;
+    let mut loader = EbpfLoader::new();
+    for (global, offset) in &offsets {
+        loader.override_global(global, offset, true);
+    }
+    loader
+        .override_global(setting::REQUEST_BUDGET, &settings.request_head_bytes, true)
+        .override_global(setting::RESPONSE_BUDGET, &settings.response_head_bytes, true)
+        .override_global(setting::TAIL_BYTES, &settings.tail_bytes, true)
+        .override_global(setting::WAKEUP_BYTES, &wakeup_bytes, true)
+        .override_global(setting::WATCH_NEW, &watch_new, true)
+        .override_global(setting::LOG_LEVEL, &log_level, true)
+        .override_global(setting::OWN_PID, &own_pid, true)
+        .map_max_entries(map::EVENTS, settings.ring_buffer_bytes)
+        .map_max_entries(map::CONNECTIONS, settings.max_connections)
+        .map_max_entries(map::WATCHED, settings.max_processes);
+    loader.load(OBJECT).map_err(refused)
+}
+
+/// The offset of every field that the kernel side reads. The types are dropped before the object is loaded: they are
+/// the largest thing that the agent ever holds.
+fn field_offsets(btf: &Path) -> Result<Vec<(&'static str, u32)>, AttachError> {
+    let btf = Btf::read(btf)?;
+    FIELDS
+        .iter()
+        .map(|field| {
+            btf.offset(field.structure, field.path)
+                .map(|offset| (field.global, offset))
+                .ok_or(AttachError::NoField {
+                    structure: field.structure,
+                    field: field.path,
+                })
+        })
+        .collect()
+}
+
+fn take<T>(
+    ebpf: &mut Ebpf,
+    name: &'static str,
+    convert: impl FnOnce(Map) -> Result<T, MapError>,
+) -> Result<T, AttachError> {
+    let map = ebpf.take_map(name).ok_or(AttachError::Missing { name })?;
+    convert(map).map_err(|source| AttachError::Map {
+        map: name,
+        source: Box::new(source),
+    })
+}
+
+/// Tells a missing right from other failures.
+fn refused(source: EbpfError) -> AttachError {
+    let permission =
+        error::root_io_error(&source).filter(|error| error.kind() == io::ErrorKind::PermissionDenied);
+    match permission {
+        Some(error) => AttachError::NotPermitted {
+            source: io::Error::from(error.kind()),
+        },
+        None => AttachError::Object {
+            source: Box::new(source),
+        },
+    }
+}
+
+/// The same for one program.
+pub(super) fn program_refused(program: &'static str, source: ProgramError) -> AttachError {
+    let permission =
+        error::root_io_error(&source).filter(|error| error.kind() == io::ErrorKind::PermissionDenied);
+    match permission {
+        Some(error) => AttachError::NotPermitted {
+            source: io::Error::from(error.kind()),
+        },
+        None => AttachError::Program {
+            program,
+            source: Box::new(source),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::discover::SyscallSet;
+
+    fn settings() -> KernelSettings {
+        KernelSettings {
+            btf: super::super::btf::KERNEL_BTF.into(),
+            request_head_bytes: 65_536,
+            response_head_bytes: 8192,
+            tail_bytes: 256,
+            ring_buffer_bytes: 1 << 20,
+            max_connections: 1024,
+            max_processes: 1024,
+            watch_new: true,
+            trace: true,
+        }
+    }
+
+    /// Needs root and a kernel with BTF; without them it says so and proves nothing.
+    #[test]
+    fn every_program_passes_the_verifier_and_attaches() {
+        let mut kernel = match load(&settings()) {
+            Ok(kernel) => kernel,
+            Err(AttachError::NotPermitted { .. } | AttachError::NoBtf { .. }) => {
+                println!("not tested: this needs root and a kernel with BTF");
+                return;
+            }
+            Err(error) => panic!("{error}"),
+        };
+        kernel.hooks.follow().unwrap();
+        assert_eq!(kernel.hooks.hook(SyscallSet::ALL).unwrap(), 12);
+        assert_eq!(
+            kernel.hooks.hook(SyscallSet::ALL).unwrap(),
+            0,
+            "nothing is hooked twice"
+        );
+    }
+
+    #[test]
+    fn a_missing_btf_file_is_said_with_its_path() {
+        let Err(error) = load(&KernelSettings {
+            btf: "/nonexistent/btf".into(),
+            ..settings()
+        }) else {
+            panic!("loaded without BTF")
+        };
+        let message = error.to_string();
+        assert!(
+            message.contains("/nonexistent/btf") && message.contains("CONFIG_DEBUG_INFO_BTF"),
+            "{message}"
+        );
+    }
+}

@@ -1,0 +1,249 @@
+//! The settings, resolved: what the rest of the program sees.
+
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
+
+use agent_protocols::Limits;
+
+use super::Selector;
+
+/// Everything that can be set, after flags, environment, file and defaults have been put together.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// What is watched; any match selects. Never empty for `run` and `attach`.
+    pub select: Vec<Selector>,
+    /// Where spans go.
+    pub export: Export,
+    /// Stop by itself this long after the probes are attached.
+    pub duration: Option<Duration>,
+    /// Which hooks see the I/O.
+    pub tier: Tier,
+    /// What the kernel side copies and holds.
+    pub capture: Capture,
+    /// The kernel's types (BTF), if not where a running kernel publishes them.
+    pub btf: Option<PathBuf>,
+    /// What one connection may hold.
+    pub limits: Limits,
+    /// Also make spans of transactions, pings and driver noise, which otherwise are only counted.
+    pub report_noise: bool,
+    /// Show query values in `url.full` and `url.query`; otherwise they are redacted.
+    pub keep_query_values: bool,
+    /// What the agent says of every watched process.
+    pub resource: Resource,
+    /// Which traces are kept.
+    pub sampler: Sampler,
+    /// The agent's own log.
+    pub log: Log,
+}
+
+/// Where spans go.
+#[derive(Clone, Debug, Default)]
+pub struct Export {
+    /// OTLP traces, if wanted.
+    pub traces: Option<Otlp>,
+    /// OTLP metrics, if wanted.
+    pub metrics: Option<Otlp>,
+    /// How often metrics are sent; default 60 s.
+    pub metrics_interval: Interval,
+    /// Where Prometheus may scrape.
+    pub prometheus: Option<SocketAddr>,
+    /// Spans on stdout.
+    pub output: Output,
+    /// The batching of spans on their way out.
+    pub batch: Batch,
+}
+
+/// How one signal is sent over OTLP.
+#[derive(Clone, Debug)]
+pub struct Otlp {
+    /// The signal's own URL: with its path (`/v1/traces`) for HTTP, without for gRPC.
+    pub endpoint: String,
+    /// The encoding.
+    pub protocol: Protocol,
+    /// Headers (or gRPC metadata) of each request.
+    pub headers: BTreeMap<String, String>,
+    /// How long one request may take; default 10 s.
+    pub timeout: Duration,
+    /// Compression of the body.
+    pub compression: Compression,
+    /// PEM file with the authorities to trust instead of the system's.
+    pub certificate: Option<PathBuf>,
+}
+
+/// An OTLP encoding.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Protocol {
+    /// Protocol buffers over gRPC.
+    Grpc,
+    /// Protocol buffers over HTTP/1.1; the specification's default.
+    #[default]
+    HttpProtobuf,
+}
+
+/// Compression of OTLP bodies.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Compression {
+    /// As they are.
+    #[default]
+    None,
+    /// gzip.
+    Gzip,
+}
+
+/// How spans are shown on stdout.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Output {
+    /// Not at all.
+    #[default]
+    None,
+    /// The spans of a trace together, indented under their parents.
+    Tree,
+    /// One line of text a span.
+    Text,
+    /// One JSON object a span and line.
+    Json,
+}
+
+#[expect(
+    clippy::struct_field_names,
+    reason = "batch_size is what OpenTelemetry calls it"
+)]
+/// `OTEL_BSP_*`: how spans are gathered into requests.
+#[derive(Clone, Copy, Debug)]
+pub struct Batch {
+    /// Longest time a span waits for others; default 5 s.
+    pub schedule_delay: Duration,
+    /// Spans that may wait; more are dropped and counted; default 8192: the specification's 2048 are meant for the spans
+    /// of one process, and these are those of a host.
+    pub queue_size: usize,
+    /// Most spans of one request; default 512.
+    pub batch_size: usize,
+    /// How long one export may take; default 30 s.
+    pub export_timeout: Duration,
+}
+
+impl Default for Batch {
+    fn default() -> Self {
+        Self {
+            schedule_delay: Duration::from_secs(5),
+            queue_size: 8192,
+            batch_size: 512,
+            export_timeout: Duration::from_secs(30),
+        }
+    }
+}
+
+/// A period of 60 s unless set.
+#[derive(Clone, Copy, Debug)]
+pub struct Interval(pub Duration);
+
+impl Default for Interval {
+    fn default() -> Self {
+        Self(Duration::from_mins(1))
+    }
+}
+
+/// Which hooks see the I/O.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Tier {
+    /// The cheapest that loads and attaches.
+    #[default]
+    Auto,
+    /// fentry and fexit on the socket functions.
+    Fentry,
+    /// kprobe and kretprobe on the same functions.
+    Kprobe,
+    /// The tracepoints of the system calls.
+    Tracepoint,
+}
+
+/// What the kernel side copies and holds.
+#[derive(Clone, Copy, Debug)]
+pub struct Capture {
+    /// Bytes copied from the start of a request; default 64 KiB.
+    pub request_head_bytes: u32,
+    /// Bytes copied from the start of a response; default 8 KiB.
+    pub response_head_bytes: u32,
+    /// Bytes copied from the end of a direction's run; default 256.
+    pub tail_bytes: u32,
+    /// Size of the ring buffer, a power of two; default 8 MiB.
+    pub ring_buffer_bytes: u32,
+    /// Connections followed at once; default 65,536.
+    pub max_connections: u32,
+    /// Processes watched at once; default 8192.
+    pub max_processes: u32,
+}
+
+impl Default for Capture {
+    fn default() -> Self {
+        Self {
+            request_head_bytes: 64 * 1024,
+            response_head_bytes: 8 * 1024,
+            tail_bytes: 256,
+            ring_buffer_bytes: 8 * 1024 * 1024,
+            max_connections: 65_536,
+            max_processes: 8192,
+        }
+    }
+}
+
+/// What the agent says of every watched process.
+#[derive(Clone, Debug, Default)]
+pub struct Resource {
+    /// `OTEL_SERVICE_NAME` of the agent: the name of every watched process that does not name itself.
+    pub service_name: Option<String>,
+    /// `OTEL_RESOURCE_ATTRIBUTES` of the agent, added to every process's own.
+    pub attributes: Vec<(String, String)>,
+}
+
+/// Which traces are kept.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Sampler {
+    /// Follow the caller's sampled flag when there is one.
+    pub parent_based: bool,
+    /// Share of the traces that start here which are kept, 0 to 1.
+    pub ratio: f64,
+}
+
+impl Default for Sampler {
+    fn default() -> Self {
+        Self {
+            parent_based: true,
+            ratio: 1.0,
+        }
+    }
+}
+
+/// The agent's own log.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Log {
+    /// The least important level that is shown.
+    pub level: Level,
+    /// Its form on stderr.
+    pub format: LogFormat,
+}
+
+/// A level of the log.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// Only what kept the agent from doing its job.
+    Error,
+    /// And what costs a feature.
+    Warn,
+    /// And the milestones.
+    #[default]
+    Info,
+    /// And what the agent decides.
+    Debug,
+    /// And what the kernel side says.
+    Trace,
+}
+
+/// The form of the log.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}

@@ -1,0 +1,200 @@
+//! Precedence, and what depends on several settings.
+
+use std::{fs, time::Duration};
+
+use super::*;
+
+const RUN: Defaults = Defaults { output: Output::None };
+
+fn environment(variables: &[(&str, &str)]) -> Environment {
+    variables
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+        .collect()
+}
+
+fn from_environment(variables: &[(&str, &str)]) -> (Settings, Vec<String>) {
+    resolve(&Flags::new(), &environment(variables), None, RUN).unwrap()
+}
+
+#[test]
+fn the_defaults_of_the_table_are_those_of_the_settings() {
+    let expected = format!("{:?}", Draft::default());
+    for setting in SETTINGS.iter().filter(|setting| !setting.default.is_empty()) {
+        let mut draft = Draft::default();
+        // Defaults that hold only where they are used: an absent endpoint, an absent file.
+        let is_said_only = setting.key.starts_with("otlp.") || setting.key == "capture.btf";
+        if is_said_only || (setting.apply)(&mut draft, setting.default).is_err() {
+            continue;
+        }
+        assert_eq!(format!("{draft:?}"), expected, "{}", setting.key);
+    }
+}
+
+#[test]
+fn names_are_unique_and_follow_their_key() {
+    for (index, setting) in SETTINGS.iter().enumerate() {
+        assert!(setting.variable.starts_with("SIDELIGHT_"));
+        let others = &SETTINGS[index + 1..];
+        assert!(
+            others
+                .iter()
+                .all(|other| other.key != setting.key && other.variable != setting.variable)
+        );
+    }
+}
+
+#[test]
+fn a_flag_wins_over_a_variable_and_a_variable_over_the_file() {
+    let path = std::env::temp_dir().join(format!("sidelight-precedence-{}.yaml", std::process::id()));
+    fs::write(&path, "tier: kprobe\nduration: 1s\nlog:\n  level: error\n").unwrap();
+    let flags = vec![("tier", "fentry".to_owned())];
+    let variables = environment(&[("SIDELIGHT_TIER", "tracepoint"), ("SIDELIGHT_DURATION", "2s")]);
+    let resolved = resolve(&flags, &variables, Some(&path), RUN);
+    fs::remove_file(&path).unwrap();
+    let (settings, warnings) = resolved.unwrap();
+    assert_eq!(settings.tier, Tier::Fentry);
+    assert_eq!(settings.duration, Some(Duration::from_secs(2)));
+    assert_eq!(settings.log.level, Level::Error);
+    assert!(warnings.is_empty());
+}
+
+#[test]
+fn a_selection_replaces_the_selection_below() {
+    let flags = vec![("select.pid", "7".to_owned()), ("select.pid", "8".to_owned())];
+    let variables = environment(&[("SIDELIGHT_PORT", "80, 443"), ("SIDELIGHT_SERVICE", "shop")]);
+    let (settings, _) = resolve(&flags, &variables, None, RUN).unwrap();
+    assert_eq!(settings.select, [Selector::Pid(7), Selector::Pid(8)]);
+    let (settings, _) = resolve(&Flags::new(), &variables, None, RUN).unwrap();
+    assert_eq!(settings.select.len(), 3);
+}
+
+#[test]
+fn an_unknown_variable_is_named_with_the_nearest() {
+    let error = resolve(
+        &Flags::new(),
+        &environment(&[("SIDELIGHT_TEIR", "auto")]),
+        None,
+        RUN,
+    )
+    .unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "SIDELIGHT_TEIR: no such setting; did you mean SIDELIGHT_TIER?"
+    );
+}
+
+#[test]
+fn a_missing_file_is_one_clear_line() {
+    let error = resolve(
+        &Flags::new(),
+        &Environment::new(),
+        Some(Path::new("/no/such.yaml")),
+        RUN,
+    )
+    .unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "/no/such.yaml: the configuration file is not readable: No such file or directory (os error 2); \
+         give --config a readable YAML file"
+    );
+}
+
+#[test]
+fn spans_go_to_the_default_endpoint_only_if_they_go_nowhere_else() {
+    let (settings, _) = from_environment(&[]);
+    assert_eq!(
+        settings.export.traces.unwrap().endpoint,
+        "http://localhost:4318/v1/traces"
+    );
+    let (settings, _) = from_environment(&[("SIDELIGHT_OUTPUT", "json")]);
+    assert!(settings.export.traces.is_none() && settings.export.metrics.is_none());
+    let (settings, _) = from_environment(&[("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")]);
+    assert_eq!(settings.export.traces.unwrap().endpoint, "http://localhost:4317");
+}
+
+#[test]
+fn a_base_endpoint_gets_the_signals_path_and_an_exact_one_stays() {
+    let (settings, _) = from_environment(&[
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://base:4318/otlp/"),
+        ("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "http://metrics:9999"),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "a=1"),
+        ("OTEL_EXPORTER_OTLP_TRACES_HEADERS", "b=2"),
+        ("OTEL_EXPORTER_OTLP_TIMEOUT", "2500"),
+    ]);
+    let (traces, metrics) = (settings.export.traces.unwrap(), settings.export.metrics.unwrap());
+    assert_eq!(traces.endpoint, "http://base:4318/otlp/v1/traces");
+    assert_eq!(metrics.endpoint, "http://metrics:9999");
+    assert_eq!(traces.headers.keys().collect::<Vec<_>>(), ["b"]);
+    assert_eq!(metrics.headers.keys().collect::<Vec<_>>(), ["a"]);
+    assert_eq!(traces.timeout, Duration::from_millis(2500));
+}
+
+#[test]
+fn the_endpoint_flag_wins_over_the_signals_variable() {
+    let flags = vec![("otlp.endpoint", "http://flag:4318".to_owned())];
+    let variables = environment(&[("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://variable/x")]);
+    let (settings, _) = resolve(&flags, &variables, None, RUN).unwrap();
+    assert_eq!(
+        settings.export.traces.unwrap().endpoint,
+        "http://flag:4318/v1/traces"
+    );
+}
+
+#[test]
+fn a_standard_variable_that_makes_no_sense_is_warned_of_and_ignored() {
+    let (settings, warnings) = from_environment(&[
+        ("OTEL_BSP_MAX_QUEUE_SIZE", "many"),
+        ("OTEL_TRACES_SAMPLER", "jaeger_remote"),
+        ("OTEL_BSP_SCHEDULE_DELAY", ""),
+    ]);
+    assert_eq!(settings.export.batch.queue_size, 8192);
+    assert_eq!(settings.sampler, Sampler::default());
+    assert_eq!(warnings.len(), 2, "{warnings:?}");
+    assert!(warnings[0].starts_with("OTEL_BSP_MAX_QUEUE_SIZE: \"many\" is not a number above 0: ignored"));
+}
+
+#[test]
+fn samplers() {
+    for (name, argument, parent_based, ratio) in [
+        ("always_on", "", false, 1.0),
+        ("always_off", "", false, 0.0),
+        ("traceidratio", "0.25", false, 0.25),
+        ("parentbased_always_on", "", true, 1.0),
+        ("parentbased_always_off", "0.5", true, 0.0),
+        ("parentbased_traceidratio", "0.1", true, 0.1),
+        ("parentbased_traceidratio", "", true, 1.0),
+    ] {
+        let (settings, warnings) = from_environment(&[
+            ("OTEL_TRACES_SAMPLER", name),
+            ("OTEL_TRACES_SAMPLER_ARG", argument),
+        ]);
+        assert_eq!(settings.sampler, Sampler { parent_based, ratio }, "{name}");
+        assert!(warnings.is_empty());
+    }
+}
+
+#[test]
+fn the_service_name_variable_wins_over_the_attribute() {
+    let attributes = (
+        "OTEL_RESOURCE_ATTRIBUTES",
+        "service.name=attribute,deployment.environment.name=a%20b",
+    );
+    let (settings, _) = from_environment(&[attributes]);
+    assert_eq!(settings.resource.service_name.as_deref(), Some("attribute"));
+    assert_eq!(
+        settings.resource.attributes,
+        [("deployment.environment.name".to_owned(), "a b".to_owned())]
+    );
+    let (settings, _) = from_environment(&[attributes, ("OTEL_SERVICE_NAME", "variable")]);
+    assert_eq!(settings.resource.service_name.as_deref(), Some("variable"));
+}
+
+#[test]
+fn a_disabled_sdk_exports_nothing() {
+    let (settings, _) = from_environment(&[
+        ("OTEL_SDK_DISABLED", "TRUE"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4318"),
+    ]);
+    assert!(settings.export.traces.is_none() && settings.export.metrics.is_none());
+}

@@ -1,0 +1,185 @@
+//! Selection, and a look at real processes.
+
+use std::{
+    io::{BufRead as _, BufReader},
+    os::unix::process::CommandExt as _,
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use rustix::process::{Pid, Signal, kill_process_group};
+
+use super::*;
+
+fn discovery(select: Vec<Selector>) -> Discovery {
+    Discovery::new(&Settings {
+        select,
+        ..Settings::default()
+    })
+}
+
+fn pattern(text: &str) -> Selector {
+    Selector::Executable(glob::Pattern::new(text).unwrap())
+}
+
+/// A child that is ended with the test, and its own children with it.
+struct Started(Child);
+
+impl Started {
+    /// Starts a program that prints a line once it is ready.
+    fn new(command: &mut Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).process_group(0).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap())
+            .read_line(&mut line)
+            .unwrap();
+        Self(child)
+    }
+
+    fn pid(&self) -> u32 {
+        self.0.id()
+    }
+}
+
+impl Drop for Started {
+    fn drop(&mut self) {
+        let _ = kill_process_group(Pid::from_child(&self.0), Signal::KILL);
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn every_selector_alone_selects() {
+    let process = Process {
+        pid: 40,
+        start_ticks: 7,
+        ancestors: vec![ProcessKey {
+            pid: 30,
+            start_ticks: 6,
+        }],
+        service_name: "shop".to_owned(),
+        executable: PathBuf::from("/usr/bin/python3.11"),
+        ports: vec![8001],
+        ..Process::default()
+    };
+    let yes = [
+        Selector::All,
+        Selector::Pid(40),
+        Selector::Pid(30),
+        Selector::Ports(8000..=8010),
+        Selector::Service("shop".to_owned()),
+        pattern("python3*"),
+        pattern("/usr/*/python*"),
+        pattern("*/bin/python3.11"),
+    ];
+    for selector in yes {
+        assert!(
+            discovery(vec![selector.clone()]).selects(&process),
+            "{selector:?}"
+        );
+        assert!(discovery(vec![Selector::Pid(1), selector]).selects(&process));
+    }
+    let no = [
+        Selector::Pid(41),
+        Selector::Ports(8002..=8002),
+        Selector::Service("sho".to_owned()),
+        pattern("python"),
+        pattern("/bin/python*"),
+    ];
+    for selector in no {
+        assert!(
+            !discovery(vec![selector.clone()]).selects(&process),
+            "{selector:?}"
+        );
+    }
+}
+
+#[test]
+fn a_pid_that_is_used_again_is_not_selected() {
+    let mut discovery = discovery(vec![Selector::Pid(40)]);
+    discovery.started.insert(40, 7);
+    let process = |start_ticks| Process {
+        pid: 40,
+        start_ticks,
+        ..Process::default()
+    };
+    assert!(discovery.selects(&process(7)));
+    assert!(!discovery.selects(&process(8)));
+}
+
+#[test]
+fn the_agent_is_never_selected() {
+    let own = Process {
+        pid: std::process::id(),
+        ..Process::default()
+    };
+    assert!(!discovery(vec![Selector::All]).selects(&own));
+}
+
+#[test]
+fn a_pid_that_does_not_exist_is_an_error() {
+    let error = discovery(vec![Selector::Pid(i32::MAX as u32)])
+        .scan()
+        .unwrap_err();
+    assert!(matches!(error, InspectError::NoSuchProcess { .. }), "{error}");
+}
+
+#[test]
+fn a_selected_process_and_its_child_are_found() {
+    let shell = Started::new(Command::new("sh").args(["-c", "sleep 1000 & echo $!; wait; true"]));
+    let mut discovery = discovery(vec![Selector::Pid(shell.pid())]);
+    // The shell has forked, but what it forked may not have been executed yet.
+    let deadline = Instant::now() + Duration::from_secs(30);
+    loop {
+        let found = discovery.scan().unwrap();
+        let is_child =
+            |process: &Process| process.executable_name() == "sleep" && process.parent_pid == shell.pid();
+        if found.len() == 2 && found.iter().any(is_child) {
+            break;
+        }
+        assert!(Instant::now() < deadline, "{found:?}");
+    }
+}
+
+#[test]
+fn a_python_server_is_recognised() {
+    let folder = std::env::temp_dir().join(format!("sidelight-discover-{}/flask-app", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let script = "import socket, sys\ns = socket.create_server(('127.0.0.1', 0))\nprint(s.getsockname()[1], flush=True)\n\
+                  sys.stdin.read()\n";
+    std::fs::write(folder.join("app.py"), script).unwrap();
+    let python = Started::new(
+        Command::new("python3")
+            .arg("app.py")
+            .current_dir(&folder)
+            .env(
+                "OTEL_RESOURCE_ATTRIBUTES",
+                "service.version=1.2,deployment.environment.name=test",
+            )
+            .stdin(Stdio::piped()),
+    );
+    let mut discovery = discovery(vec![Selector::Service("flask-app".to_owned())]);
+    let found = discovery.inspect(python.pid());
+    let used = discovery.syscalls_used(python.pid());
+    std::fs::remove_dir_all(folder.parent().unwrap()).unwrap();
+    let process = found.unwrap();
+    assert_eq!(process.service_name, "flask-app");
+    assert_eq!(process.language, Some("python"));
+    assert!(
+        process
+            .language_version
+            .as_deref()
+            .is_some_and(|version| version.starts_with("3."))
+    );
+    assert_eq!(process.ports.len(), 1);
+    assert!(
+        process
+            .resource_attributes
+            .contains(&("service.version".to_owned(), "1.2".to_owned()))
+    );
+    assert!(discovery.selects(&process));
+    for syscall in [Syscall::Read, Syscall::Sendto, Syscall::Recvfrom] {
+        assert!(used.contains(syscall), "{used:?}");
+    }
+    assert!(!used.contains(Syscall::Recvmmsg), "{used:?}");
+}

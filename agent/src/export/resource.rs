@@ -1,0 +1,128 @@
+//! What is said of the process in which spans happened.
+
+use std::{borrow::Cow, sync::LazyLock};
+
+use opentelemetry::KeyValue;
+
+use crate::{discover::Process, span::Value};
+
+use super::encode;
+
+/// Attributes that name the instance; `OTEL_RESOURCE_ATTRIBUTES` went into them when the process was looked at.
+const IDENTITY: [&str; 2] = ["service.name", "service.instance.id"];
+
+/// Resource attributes of a process, each name once, in the order in which they are shown.
+pub fn attributes(process: &Process) -> Vec<(Cow<'static, str>, Value)> {
+    let mut attributes = own(process);
+    for (name, value) in &process.resource_attributes {
+        let value = Value::from(value.as_str());
+        match attributes.iter_mut().find(|(known, _)| known == name) {
+            Some((known, _)) if IDENTITY.contains(&known.as_ref()) => {}
+            Some((_, known)) => *known = value,
+            None => attributes.push((name.clone().into(), value)),
+        }
+    }
+    attributes
+}
+
+/// The resource as opentelemetry-otlp takes it.
+pub(super) fn otlp(process: &Process) -> opentelemetry_sdk::Resource {
+    let attributes = attributes(process)
+        .into_iter()
+        .map(|(name, attribute)| KeyValue::new(name, encode::value(attribute)));
+    opentelemetry_sdk::Resource::builder_empty()
+        .with_attributes(attributes)
+        .build()
+}
+
+/// What the agent knows by itself.
+///
+/// The conventions want `telemetry.sdk.name` to be another name than `opentelemetry` when another implementation made
+/// the spans, and `telemetry.sdk.language` to be that implementation's language, not the watched program's.
+fn own(process: &Process) -> Vec<(Cow<'static, str>, Value)> {
+    let text = |path: &std::ffi::OsStr| Value::String(path.to_string_lossy().into_owned());
+    let executable = &process.executable;
+    let attributes = [
+        ("service.name", Some(process.service_name.as_str().into())),
+        (
+            "service.instance.id",
+            Some(process.service_instance_id.as_str().into()),
+        ),
+        ("process.pid", Some(Value::Int(i64::from(process.pid)))),
+        ("process.executable.name", executable.file_name().map(text)),
+        ("process.executable.path", Some(text(executable.as_os_str()))),
+        ("container.id", process.container_id.as_deref().map(Value::from)),
+        ("host.name", HOST_NAME.as_deref().map(Value::from)),
+        ("telemetry.sdk.name", Some("sidelight".into())),
+        ("telemetry.sdk.language", Some("rust".into())),
+        ("telemetry.sdk.version", Some(env!("CARGO_PKG_VERSION").into())),
+        ("telemetry.distro.name", Some("sidelight".into())),
+        ("telemetry.distro.version", Some(env!("CARGO_PKG_VERSION").into())),
+    ];
+    attributes
+        .into_iter()
+        .filter_map(|(name, value)| Some((name.into(), value?)))
+        .filter(|(_, value)| *value != Value::String(String::new()))
+        .collect()
+}
+
+/// What the `hostname` command prints, as the conventions define it.
+static HOST_NAME: LazyLock<Option<String>> = LazyLock::new(|| {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").ok()?;
+    Some(name.trim().to_owned()).filter(|name| !name.is_empty())
+});
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn get(process: &Process, name: &str) -> Option<Value> {
+        let found: Vec<_> = attributes(process)
+            .into_iter()
+            .filter(|(known, _)| known == name)
+            .collect();
+        assert!(found.len() <= 1, "{name} twice");
+        found.into_iter().next().map(|(_, value)| value)
+    }
+
+    #[test]
+    fn what_is_not_known_is_left_out() {
+        let process = Process {
+            pid: 7,
+            executable: "/usr/bin/app".into(),
+            ..Process::default()
+        };
+        assert_eq!(get(&process, "process.pid"), Some(Value::Int(7)));
+        assert_eq!(get(&process, "process.executable.name"), Some("app".into()));
+        assert_eq!(
+            get(&process, "process.executable.path"),
+            Some("/usr/bin/app".into())
+        );
+        assert_eq!(get(&process, "telemetry.sdk.name"), Some("sidelight".into()));
+        assert_eq!(get(&process, "container.id"), None);
+        assert_eq!(get(&process, "service.name"), None);
+        assert_eq!(get(&Process::default(), "process.executable.path"), None);
+    }
+
+    #[test]
+    fn what_the_user_says_wins_except_over_the_identity() {
+        let said = [
+            ("host.name", "edge"),
+            ("service.name", "other"),
+            ("team", "a"),
+            ("team", "b"),
+        ];
+        let process = Process {
+            service_name: "shop".to_owned(),
+            container_id: Some("ab12".to_owned()),
+            resource_attributes: said
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .into(),
+            ..Process::default()
+        };
+        assert_eq!(get(&process, "host.name"), Some("edge".into()));
+        assert_eq!(get(&process, "service.name"), Some("shop".into()));
+        assert_eq!(get(&process, "container.id"), Some("ab12".into()));
+        assert_eq!(get(&process, "team"), Some("b".into()));
+    }
+}

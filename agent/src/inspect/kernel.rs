@@ -1,0 +1,302 @@
+//! What this kernel and these privileges allow, found by trying.
+
+use std::{os::unix::fs::MetadataExt as _, path::Path};
+
+use aya::{
+    maps::MapType,
+    programs::ProgramType,
+    sys::{is_map_supported, is_program_supported},
+};
+use procfs::process::Process;
+use serde::Serialize;
+
+use super::tracefs;
+
+/// Inode of the first pid namespace (`PROC_PID_INIT_INO`, `include/linux/proc_ns.h`).
+const INITIAL_PID_NAMESPACE: u64 = 0xEFFF_FFFC;
+const BTF: &str = "/sys/kernel/btf/vmlinux";
+const LOCKDOWN: &str = "/sys/kernel/security/lockdown";
+const KPROBES: &str = "/sys/bus/event_source/devices/kprobe";
+const CAP_SYS_ADMIN: u8 = 21;
+
+/// Capabilities with their bit (include/uapi/linux/capability.h), whether `CAP_SYS_ADMIN` includes them, and what the
+/// agent needs each for.
+const CAPABILITIES: [(&str, u8, bool, &str); 5] = [
+    ("CAP_BPF", 39, true, "to load programs and maps"),
+    (
+        "CAP_PERFMON",
+        38,
+        true,
+        "to attach programs, and to read kernel memory in them",
+    ),
+    ("CAP_SYS_PTRACE", 19, false, "to look at other users' processes"),
+    (
+        "CAP_DAC_READ_SEARCH",
+        2,
+        false,
+        "to read tracefs and other users' executables",
+    ),
+    (
+        "CAP_SYS_ADMIN",
+        CAP_SYS_ADMIN,
+        true,
+        "to mount tracefs where it is not mounted; not needed otherwise",
+    ),
+];
+
+/// What the kernel side is made of, by the name that the kernel has for it.
+const PROGRAMS: [(&str, ProgramType); 4] = [
+    ("tracepoint", ProgramType::TracePoint),
+    ("raw_tracepoint", ProgramType::RawTracePoint),
+    ("kprobe", ProgramType::KProbe),
+    ("tracing", ProgramType::Tracing),
+];
+const MAPS: [(&str, MapType); 5] = [
+    ("ringbuf", MapType::RingBuf),
+    ("hash", MapType::Hash),
+    ("lru_hash", MapType::LruHash),
+    ("array", MapType::Array),
+    ("percpu_array", MapType::PerCpuArray),
+];
+
+/// What this host allows.
+#[derive(Debug, Serialize)]
+pub struct Report {
+    /// Feature by feature.
+    pub features: Vec<Feature>,
+    /// The tier that `--tier auto` takes; none: nothing can be watched.
+    pub tier: Option<&'static str>,
+}
+
+/// One thing that the agent uses.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Feature {
+    /// What it is.
+    pub name: String,
+    /// Whether it is there.
+    pub available: bool,
+    /// What it is for, or why it is not there and what to do.
+    pub detail: String,
+    /// Nothing can be watched without it.
+    pub required: bool,
+}
+
+/// Tries everything.
+pub fn report() -> Report {
+    let mut features = capabilities(effective_capabilities());
+    features.extend([btf(), tracepoints(), lockdown(), pid_namespace()]);
+    features.extend(PROGRAMS.iter().map(|(name, kind)| program(name, *kind)));
+    features.extend(MAPS.iter().map(|(name, kind)| map(name, *kind)));
+    let tier = features
+        .iter()
+        .all(|feature| feature.available || !feature.required)
+        .then_some("tracepoint");
+    features.extend(tiers(&features, tier));
+    Report { features, tier }
+}
+
+fn feature(name: impl Into<String>, available: bool, detail: impl Into<String>) -> Feature {
+    Feature {
+        name: name.into(),
+        available,
+        detail: detail.into(),
+        required: false,
+    }
+}
+
+fn required(name: impl Into<String>, outcome: Result<String, String>) -> Feature {
+    let available = outcome.is_ok();
+    Feature {
+        required: true,
+        ..feature(name, available, outcome.unwrap_or_else(|why| why))
+    }
+}
+
+fn effective_capabilities() -> u64 {
+    Process::myself()
+        .and_then(|process| process.status())
+        .map_or(0, |status| status.capeff)
+}
+
+fn capabilities(effective: u64) -> Vec<Feature> {
+    let has = |bit: u8| effective & (1 << bit) != 0;
+    CAPABILITIES
+        .iter()
+        .map(|(name, bit, in_admin, purpose)| {
+            let available = has(*bit) || (*in_admin && has(CAP_SYS_ADMIN));
+            feature(*name, available, *purpose)
+        })
+        .collect()
+}
+
+fn btf() -> Feature {
+    let outcome = match std::fs::metadata(BTF) {
+        Ok(metadata) => Ok(format!("{BTF}, {} KiB", metadata.len() / 1024)),
+        Err(error) => Err(format!(
+            "{BTF}: {error}; a kernel with CONFIG_DEBUG_INFO_BTF=y is needed"
+        )),
+    };
+    required("kernel types (BTF)", outcome)
+}
+
+fn tracepoints() -> Feature {
+    let outcome = match tracefs::mounted() {
+        None => Err(tracefs::NOT_MOUNTED.to_owned()),
+        Some(path) => tracefs::readable(&path)
+            .map(|()| format!("{}/events/syscalls", path.display()))
+            .map_err(|error| error.to_string()),
+    };
+    match outcome {
+        // The agent mounts it at its start.
+        Err(_) if tracefs::mounted().is_none() && is_root() => required(
+            "system call events (tracefs)",
+            Ok("not mounted; sidelight mounts it at its start".to_owned()),
+        ),
+        outcome => required("system call events (tracefs)", outcome),
+    }
+}
+
+fn is_root() -> bool {
+    effective_capabilities() & (1 << CAP_SYS_ADMIN) != 0
+}
+
+fn lockdown() -> Feature {
+    let text = std::fs::read_to_string(LOCKDOWN).unwrap_or_default();
+    required("reading kernel memory (lockdown)", lockdown_allows(&text))
+}
+
+/// The mode stands in brackets: `none [integrity] confidentiality`. Only the last forbids programs to read kernel memory
+/// (`LOCKDOWN_BPF_READ_KERNEL`, include/linux/security.h).
+fn lockdown_allows(text: &str) -> Result<String, String> {
+    let mode = text
+        .split_once('[')
+        .and_then(|(_, rest)| rest.split_once(']'))
+        .map_or("none", |(mode, _)| mode);
+    match mode {
+        "confidentiality" => Err(
+            "the kernel's lockdown mode is confidentiality; boot with lockdown=integrity or none".to_owned(),
+        ),
+        mode => Ok(format!("lockdown mode {mode}")),
+    }
+}
+
+fn pid_namespace() -> Feature {
+    let inode = std::fs::metadata("/proc/self/ns/pid").map_or(0, |metadata| metadata.ino());
+    if inode == INITIAL_PID_NAMESPACE {
+        feature("pid namespace of the host", true, "all processes can be seen")
+    } else {
+        let detail = "only processes of this pid namespace can be seen; start the container with the host's (--pid=host, \
+                      hostPID: true)";
+        feature("pid namespace of the host", false, detail)
+    }
+}
+
+fn program(name: &str, kind: ProgramType) -> Feature {
+    let outcome = match is_program_supported(kind) {
+        Ok(true) => Ok("can be loaded".to_owned()),
+        Ok(false) => Err("this kernel does not have it".to_owned()),
+        Err(error) => Err(refused(&error)),
+    };
+    let mut probed = required(format!("program type {name}"), outcome);
+    probed.required = matches!(kind, ProgramType::TracePoint);
+    probed
+}
+
+fn map(name: &str, kind: MapType) -> Feature {
+    let outcome = match is_map_supported(kind) {
+        Ok(true) => Ok("can be created".to_owned()),
+        Ok(false) => Err("this kernel does not have it; Linux 5.8 or newer is needed".to_owned()),
+        Err(error) => Err(refused(&error)),
+    };
+    required(format!("map type {name}"), outcome)
+}
+
+/// What the kernel's refusal means: with these capabilities it is the kernel's own policy.
+fn refused(error: &dyn std::error::Error) -> String {
+    let cause = std::iter::successors(Some(error), |error| error.source()).last();
+    let cause = cause.map_or_else(String::new, ToString::to_string);
+    let missing: Vec<String> = capabilities(effective_capabilities())
+        .into_iter()
+        .filter(|capability| {
+            !capability.available && ["CAP_BPF", "CAP_PERFMON"].contains(&capability.name.as_str())
+        })
+        .map(|capability| capability.name)
+        .collect();
+    if missing.is_empty() {
+        format!("{cause}: this kernel forbids it, to root too")
+    } else {
+        format!("{cause}; run as root or with {}", missing.join(" and "))
+    }
+}
+
+fn tiers(probed: &[Feature], chosen: Option<&str>) -> [Feature; 3] {
+    let can_load = |name: &str| {
+        let name = format!("program type {name}");
+        probed
+            .iter()
+            .any(|feature| feature.name == name && feature.available)
+    };
+    let later = |allowed: bool| {
+        let kernel = if allowed {
+            "this kernel allows it, but"
+        } else {
+            "this kernel does not allow it, and"
+        };
+        format!("{kernel} this version of sidelight does not have it")
+    };
+    let tracepoint = match chosen {
+        Some(_) => "taken by --tier auto",
+        None => "something that is required is missing, see above",
+    };
+    [
+        feature("tier fentry", false, later(can_load("tracing"))),
+        feature(
+            "tier kprobe",
+            false,
+            later(can_load("kprobe") && Path::new(KPROBES).exists()),
+        ),
+        feature("tier tracepoint", chosen.is_some(), tracepoint),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_admin_capability_includes_those_that_were_split_off_it() {
+        let names = |effective: u64| -> Vec<String> {
+            let all = capabilities(effective).into_iter();
+            all.filter(|feature| feature.available)
+                .map(|feature| feature.name)
+                .collect()
+        };
+        assert_eq!(names(0), Vec::<String>::new());
+        assert_eq!(
+            names(1 << CAP_SYS_ADMIN),
+            ["CAP_BPF", "CAP_PERFMON", "CAP_SYS_ADMIN"]
+        );
+        assert_eq!(names(1 << 39 | 1 << 19), ["CAP_BPF", "CAP_SYS_PTRACE"]);
+    }
+
+    #[test]
+    fn only_confidentiality_forbids() {
+        assert!(lockdown_allows("").is_ok());
+        assert_eq!(
+            lockdown_allows("none [integrity] confidentiality\n"),
+            Ok("lockdown mode integrity".to_owned())
+        );
+        assert!(lockdown_allows("none integrity [confidentiality]\n").is_err());
+    }
+
+    #[test]
+    fn a_tier_is_chosen_only_if_all_that_is_required_is_there() {
+        let report = report();
+        let complete = report
+            .features
+            .iter()
+            .all(|feature| feature.available || !feature.required);
+        assert_eq!(report.tier.is_some(), complete);
+        assert!(report.features.iter().all(|feature| !feature.detail.is_empty()));
+    }
+}

@@ -1,0 +1,151 @@
+//! The map of the program: every stage and every bounded channel between them.
+//!
+//! ```text
+//! kernel ──ring buffer──▶ Reader ─▶ Connections ─▶ Correlator ─▶ Sinks ──queue──▶ Exporters ─▶ OTLP
+//!                            └────▶ Processes                      └────channel─▶ Printer ──▶ stdout
+//! ```
+//!
+//! Everything up to the sinks runs on one thread, in batches: there is nothing to lock, and the order of events is the
+//! order of the ring buffer. Bounded are the ring buffer (the kernel side counts its drops), the exporters' queue and
+//! the channel to stdout (each counts what it drops).
+
+mod sinks;
+mod spans;
+mod stages;
+mod statistics;
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+
+use anyhow::Context as _;
+use tokio::sync::oneshot;
+
+use crate::{
+    attach::{self, KernelSettings},
+    config::{Level, Selector, Settings, Tier},
+    inspect,
+};
+use sinks::Sinks;
+use stages::Stages;
+
+/// How long the last spans may take to leave at the end.
+const FLUSH: Duration = Duration::from_secs(5);
+/// How long the capture thread waits for the kernel side before it looks by itself: the longest that an event waits
+/// on a quiet host, and the time in which a busy host gathers a batch.
+const LOOK_EVERY: Duration = Duration::from_millis(25);
+
+/// Runs all stages until `shutdown` is done or the set duration is over.
+///
+/// # Errors
+/// When the kernel side cannot be loaded or attached, or what was selected does not exist.
+pub async fn run(
+    settings: Settings,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> anyhow::Result<()> {
+    refuse_unknown_tier(settings.tier)?;
+    inspect::tracefs()?;
+    if let Some(address) = settings.export.prometheus {
+        tracing::warn!(%address, "--prometheus has no effect: this version exports spans, no metrics yet");
+    }
+    let sinks = Arc::new(Sinks::start(&settings)?);
+    let mut stages = Stages::new(
+        &settings,
+        attach::load(&kernel_settings(&settings))?,
+        Arc::clone(&sinks),
+    );
+    stages.watch_selected()?;
+    say(&format!(
+        "ready: watching {} process(es), tier tracepoint",
+        stages.watching()
+    ));
+    let stop = Arc::new(AtomicBool::new(false));
+    let (thread, ended) = start(stages, Arc::clone(&stop))?;
+    tokio::select! {
+        () = shutdown => {}
+        () = after(settings.duration) => {}
+        () = sinks.closed() => {}
+        _ = ended => {}
+    }
+    stop.store(true, Ordering::Relaxed);
+    let statistics = thread
+        .join()
+        .map_err(|_| anyhow::anyhow!("the capture thread died; please report it"))??;
+    let sent = Sinks::finish(sinks, FLUSH).await;
+    if settings.log.level >= Level::Info {
+        say(&format!("stats: {statistics} {sent}"));
+    }
+    Ok(())
+}
+
+fn refuse_unknown_tier(tier: Tier) -> anyhow::Result<()> {
+    match tier {
+        Tier::Auto | Tier::Tracepoint => Ok(()),
+        Tier::Fentry => anyhow::bail!("this version has no tier fentry; use --tier tracepoint, or auto"),
+        Tier::Kprobe => anyhow::bail!("this version has no tier kprobe; use --tier tracepoint, or auto"),
+    }
+}
+
+fn kernel_settings(settings: &Settings) -> KernelSettings {
+    let capture = settings.capture;
+    KernelSettings {
+        btf: settings.btf.clone().unwrap_or_else(|| attach::KERNEL_BTF.into()),
+        request_head_bytes: capture.request_head_bytes,
+        response_head_bytes: capture.response_head_bytes,
+        tail_bytes: capture.tail_bytes,
+        ring_buffer_bytes: capture.ring_buffer_bytes,
+        max_connections: capture.max_connections,
+        max_processes: capture.max_processes,
+        watch_new: selects_new(&settings.select),
+        trace: settings.log.level == Level::Trace,
+    }
+}
+
+/// True if processes that do not run yet, and have no watched parent, can be selected.
+fn selects_new(select: &[Selector]) -> bool {
+    select
+        .iter()
+        .any(|selector| !matches!(selector, Selector::Pid(_)))
+}
+
+/// Starts the capture thread; the receiver is done when the thread ends by itself.
+fn start(
+    mut stages: Stages,
+    stop: Arc<AtomicBool>,
+) -> anyhow::Result<(
+    thread::JoinHandle<anyhow::Result<statistics::Statistics>>,
+    oneshot::Receiver<()>,
+)> {
+    let (ending, ended) = oneshot::channel();
+    let capture = move || {
+        // Dropped when the thread ends, in whichever way.
+        let _ending: oneshot::Sender<()> = ending;
+        while !stop.load(Ordering::Relaxed) {
+            stages.turn(LOOK_EVERY)?;
+        }
+        Ok(stages.finish())
+    };
+    let thread = thread::Builder::new()
+        .name("capture".to_owned())
+        .spawn(capture)
+        .context("the capture thread did not start")?;
+    Ok((thread, ended))
+}
+
+async fn after(duration: Option<Duration>) {
+    match duration {
+        Some(duration) => tokio::time::sleep(duration).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// A line on stderr that is part of the interface, whatever the log's form and level.
+#[expect(clippy::print_stderr, reason = "scripts wait for these lines")]
+fn say(line: &str) {
+    eprintln!("{line}");
+}

@@ -1,0 +1,111 @@
+//! What the agent reports of itself when it ends: nothing is lost in silence.
+
+use std::fmt;
+
+use agent_common::{Counter, map::COUNTERS_LEN};
+use agent_protocols::connection::ConnectionCounts;
+use aya::maps::{MapData, PerCpuArray};
+
+use crate::correlate;
+
+/// Counts since the start.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Statistics {
+    /// What the kernel side counted, by [`Counter`].
+    pub kernel: [u64; COUNTERS_LEN as usize],
+    /// What connections counted.
+    pub connections: ConnectionCounts,
+    /// Events of connections whose opening was lost.
+    pub unknown_connections: u64,
+    /// Records that were no events.
+    pub undecodable: u64,
+    /// What the correlator counted.
+    pub correlation: correlate::Counts,
+    /// Exchanges of processes that were not selected (or no longer known).
+    pub unselected: u64,
+    /// Spans that sampling left out.
+    pub unsampled: u64,
+    /// Spans handed to the sinks.
+    pub spans: u64,
+}
+
+/// Sums the kernel side's counters over all CPUs; one that cannot be read counts as 0.
+pub fn read_kernel(counters: &PerCpuArray<MapData, u64>) -> [u64; COUNTERS_LEN as usize] {
+    let mut sums = [0; COUNTERS_LEN as usize];
+    for (counter, _) in Counter::ALL {
+        if let Ok(values) = counters.get(&(counter as u32), 0) {
+            sums[counter as usize] = values.iter().sum();
+        }
+    }
+    sums
+}
+
+impl fmt::Display for Statistics {
+    /// `name=value` pairs; what matters to everyone first, the rest only where it is not 0.
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kernel = |counter: Counter| self.kernel[counter as usize];
+        write!(
+            out,
+            "events={} drops={} spans={}",
+            kernel(Counter::Events),
+            kernel(Counter::Drops),
+            self.spans
+        )?;
+        let ConnectionCounts {
+            session,
+            gaps,
+            gap_bytes,
+            duplicate_bytes,
+            wrong_guesses,
+            unknown,
+            encrypted,
+        } = self.connections;
+        let rest = [
+            ("gaps", gaps),
+            ("gap_bytes", gap_bytes),
+            ("duplicate_bytes", duplicate_bytes),
+            ("wrong_guesses", wrong_guesses),
+            ("unknown_streams", unknown),
+            ("encrypted_streams", encrypted),
+            ("unparsable", session.unparsable),
+            ("resyncs", session.resyncs),
+            ("orphan_responses", session.orphan_responses),
+            ("over_limit", session.over_limit),
+            ("noise", session.noise),
+            ("unknown_connections", self.unknown_connections),
+            ("undecodable", self.undecodable),
+            ("parents_expired", self.correlation.expired),
+            ("parents_over_limit", self.correlation.over_limit),
+            ("unselected", self.unselected),
+            ("unsampled", self.unsampled),
+        ];
+        let kernel_rest = Counter::ALL
+            .iter()
+            .filter(|(counter, _)| !matches!(counter, Counter::Events | Counter::Drops));
+        let kernel_rest = kernel_rest.map(|&(counter, name)| (name, kernel(counter)));
+        for (name, value) in kernel_rest.chain(rest).filter(|&(_, value)| value > 0) {
+            write!(out, " {name}={value}")?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn zeros_are_shown_only_where_everyone_looks_for_them() {
+        let mut statistics = Statistics {
+            spans: 3,
+            unselected: 2,
+            ..Statistics::default()
+        };
+        statistics.kernel[Counter::Events as usize] = 7;
+        statistics.kernel[Counter::CopiedBytes as usize] = 99;
+        assert_eq!(
+            statistics.to_string(),
+            "events=7 drops=0 spans=3 copied_bytes=99 unselected=2"
+        );
+    }
+}

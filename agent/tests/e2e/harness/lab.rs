@@ -1,0 +1,171 @@
+//! What this machine offers to the tests, and what they share.
+
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+    sync::{Arc, Mutex, OnceLock, PoisonError},
+};
+
+use anyhow::{Context as _, Error, Result, ensure};
+
+use super::postgres::Postgres;
+
+/// Something a test cannot do without.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Need {
+    /// The privilege to load eBPF programs.
+    Root,
+    /// A Python with the libraries of the demo applications and of the tests.
+    Python,
+    /// A Go toolchain.
+    Go,
+    /// PostgreSQL's server programs.
+    Postgres,
+    /// A Docker engine, which is fetched where packages can be had.
+    Docker,
+    /// A program in PATH.
+    Tool(&'static str),
+}
+
+/// What this machine offers to the tests, and what they share.
+pub(crate) struct Lab {
+    folder: PathBuf,
+    postgres: Mutex<Option<Result<Arc<Postgres>, String>>>,
+    test_app: OnceLock<Result<PathBuf, String>>,
+    demo_app: OnceLock<Result<PathBuf, String>>,
+}
+
+impl Lab {
+    /// An empty lab with a folder of its own.
+    pub(crate) fn new() -> Result<Self> {
+        let folder = std::env::temp_dir().join(format!("sidelight-e2e-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        Ok(Self {
+            folder,
+            postgres: Mutex::default(),
+            test_app: OnceLock::new(),
+            demo_app: OnceLock::new(),
+        })
+    }
+
+    /// Why a test with this need cannot run here; nothing when it can.
+    pub(crate) fn missing(need: Need) -> Option<String> {
+        match need {
+            Need::Root => {
+                (!rustix::process::geteuid().is_root()).then(|| "needs root to load eBPF programs".to_owned())
+            }
+            Need::Python => unset(
+                "SIDELIGHT_TEST_PYTHON",
+                "a Python with demo-apps/requirements.lock installed",
+            ),
+            Need::Go => unset("SIDELIGHT_TEST_GO", "a Go toolchain"),
+            Need::Postgres => unset(
+                "SIDELIGHT_TEST_PG_BIN",
+                "the folder with PostgreSQL's initdb and postgres",
+            ),
+            Need::Docker => super::docker::missing(),
+            Need::Tool(name) => find(name)
+                .is_none()
+                .then(|| format!("needs {name}, which is not in PATH")),
+        }
+    }
+
+    /// A fresh folder, readable by everybody.
+    pub(crate) fn folder(&self, name: &str) -> Result<PathBuf> {
+        let folder = self.folder.join(name);
+        std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        Ok(folder)
+    }
+
+    /// The Python to run applications with.
+    pub(crate) fn python() -> Result<PathBuf> {
+        from_environment("SIDELIGHT_TEST_PYTHON")
+    }
+
+    /// The database that all tests share.
+    pub(crate) fn postgres(&self) -> Result<Arc<Postgres>> {
+        let mut shared = self.postgres.lock().unwrap_or_else(PoisonError::into_inner);
+        let started =
+            shared.get_or_insert_with(|| self.start_postgres().map_err(|error| format!("{error:#}")));
+        started.clone().map_err(Error::msg)
+    }
+
+    fn start_postgres(&self) -> Result<Arc<Postgres>> {
+        let programs = from_environment("SIDELIGHT_TEST_PG_BIN")?;
+        Ok(Arc::new(Postgres::start(&programs, &self.folder("postgres")?)?))
+    }
+
+    /// The tests' own Go program, static and stripped.
+    pub(crate) fn go_test_app(&self) -> Result<PathBuf> {
+        self.built(&self.test_app, &source("tests/apps/go"), "testapp")
+    }
+
+    /// The demo's Go program, static and stripped.
+    pub(crate) fn go_demo_app(&self) -> Result<PathBuf> {
+        self.built(&self.demo_app, &source("../demo-apps/golang-app"), "golang-app")
+    }
+
+    fn built(&self, once: &OnceLock<Result<PathBuf, String>>, source: &Path, name: &str) -> Result<PathBuf> {
+        let binary = self.folder.join(name);
+        once.get_or_init(|| {
+            build(source, &binary)
+                .map(|()| binary)
+                .map_err(|error| format!("{error:#}"))
+        })
+        .clone()
+        .map_err(Error::msg)
+    }
+}
+
+impl Drop for Lab {
+    fn drop(&mut self) {
+        // The database holds files in the folder.
+        *self.postgres.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// A path of the agent's crate.
+pub(crate) fn source(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+/// Where PATH has a program.
+pub(crate) fn find(program: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    // Administrators' programs are not in every user's PATH.
+    let folders = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]);
+    folders
+        .map(|folder| folder.join(program))
+        .find(|candidate| candidate.is_file())
+}
+
+fn from_environment(name: &str) -> Result<PathBuf> {
+    std::env::var_os(name)
+        .map(PathBuf::from)
+        .with_context(|| format!("{name} is not set"))
+}
+
+fn unset(name: &str, meaning: &str) -> Option<String> {
+    std::env::var_os(name)
+        .is_none()
+        .then(|| format!("{name} is not set: it names {meaning}; `cargo xtask test` sets it"))
+}
+
+fn build(source: &Path, binary: &Path) -> Result<()> {
+    let output = Command::new(from_environment("SIDELIGHT_TEST_GO")?)
+        .args(["build", "-trimpath", "-ldflags", "-s -w", "-o"])
+        .arg(binary)
+        .arg(".")
+        .current_dir(source)
+        .env("CGO_ENABLED", "0")
+        .output()
+        .context("the Go toolchain cannot be started")?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(
+        output.status.success(),
+        "go build in {} failed:\n{said}",
+        source.display()
+    );
+    Ok(())
+}
