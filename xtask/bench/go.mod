@@ -1,0 +1,3 @@
+module sidelight_bench
+
+go 1.24.0

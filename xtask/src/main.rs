@@ -1,0 +1,158 @@
+//! The commands of sidelight's repository: `cargo xtask help` lists them.
+
+mod command;
+mod demo;
+mod ports;
+mod process;
+mod progress;
+mod setup;
+mod source_hash;
+mod sys;
+mod verb;
+mod workspace;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+use progress::Progress;
+use verb::bench::Load;
+use verb::build::Profile;
+use verb::build_ebpf::Toolchain;
+use workspace::Workspace;
+
+/// Builds, runs and tests sidelight; installs what that needs
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", max_term_width = 110)]
+struct Arguments {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Starts the demo, attaches the agent and prints traces until Ctrl-C; with ARGS, runs `sidelight ARGS` instead
+    Run {
+        /// End when the traces of the demo's two requests were printed; fail when they were not
+        #[arg(long, conflicts_with = "args")]
+        once: bool,
+        /// The agent's own arguments
+        #[arg(last = true)]
+        args: Vec<OsString>,
+    },
+    /// Builds the agent
+    Build {
+        /// Quick to build instead of quick to run
+        #[arg(long)]
+        dev: bool,
+    },
+    /// Rebuilds the checked-in objects of the kernel side
+    BuildEbpf {
+        /// Only prove that they are what the sources give
+        #[arg(long)]
+        check: bool,
+    },
+    /// Everything that can be tested on this machine, unit to end-to-end
+    Test {
+        /// Only tests whose name contains this
+        filter: Option<String>,
+        /// The load tests in their long form
+        #[arg(long)]
+        soak: bool,
+    },
+    /// Formatting, lints, licences, and what no tool of a language looks for
+    Lint,
+    /// What has to pass before a change lands: lint and test
+    Ci,
+    /// Measures the agent beside a loaded server: latency, CPU time, memory, drops
+    Bench {
+        /// Requests a second, over all connections
+        #[arg(long, default_value_t = 20_000)]
+        rate: u32,
+        /// Length of each run
+        #[arg(long, default_value_t = 20, value_name = "SECONDS")]
+        seconds: u32,
+        /// Connections, all kept open
+        #[arg(long, default_value_t = 64)]
+        connections: u32,
+    },
+    /// Runs the fuzz targets of the protocols
+    Fuzz {
+        /// Only this one
+        target: Option<String>,
+        /// Time for each
+        #[arg(long, default_value_t = 60, value_name = "SECONDS")]
+        seconds: u64,
+    },
+}
+
+fn main() -> ExitCode {
+    if let Some(compiled) = verb::build_ebpf::wrapped_compiler() {
+        return match compiled {
+            Ok(code) => ExitCode::from(code as u8),
+            Err(error) => fail(&error),
+        };
+    }
+    match run(Arguments::parse().verb) {
+        Ok(code) => code,
+        Err(error) => fail(&error),
+    }
+}
+
+fn run(verb: Verb) -> Result<ExitCode> {
+    let workspace = Workspace::locate()?;
+    let progress = Progress::new();
+    match verb {
+        Verb::Run { once, args } if args.is_empty() => verb::run::demo(&workspace, &progress, once),
+        Verb::Run { args, .. } => verb::run::agent(&workspace, &progress, &args),
+        Verb::Build { dev } => {
+            let profile = if dev { Profile::Dev } else { Profile::Release };
+            verb::build::build(&workspace, &progress, profile).map(|_| ExitCode::SUCCESS)
+        }
+        Verb::BuildEbpf { check } => {
+            let toolchain = Toolchain::ensure(&workspace, &progress)?;
+            let work = if check {
+                verb::build_ebpf::check
+            } else {
+                verb::build_ebpf::rebuild
+            };
+            done(work(&workspace, &progress, &toolchain))
+        }
+        Verb::Test { filter, soak } => {
+            verb::test::run(&workspace, &progress, &verb::test::Request { filter, soak })
+        }
+        Verb::Lint => done(verb::lint::run(&workspace, &progress)),
+        Verb::Ci => verb::ci::run(&workspace, &progress),
+        Verb::Bench {
+            rate,
+            seconds,
+            connections,
+        } => done(verb::bench::run(
+            &workspace,
+            &progress,
+            Load {
+                rate,
+                seconds,
+                connections,
+            },
+        )),
+        Verb::Fuzz { target, seconds } => done(verb::fuzz::run(
+            &workspace,
+            &progress,
+            target.as_deref(),
+            Duration::from_secs(seconds),
+        )),
+    }
+}
+
+fn done(result: Result<()>) -> Result<ExitCode> {
+    result.map(|()| ExitCode::SUCCESS)
+}
+
+fn fail(error: &anyhow::Error) -> ExitCode {
+    Progress::new().say(format!("error: {error:#}"));
+    ExitCode::FAILURE
+}

@@ -1,0 +1,10 @@
+//! One file per command.
+
+pub(crate) mod bench;
+pub(crate) mod build;
+pub(crate) mod build_ebpf;
+pub(crate) mod ci;
+pub(crate) mod fuzz;
+pub(crate) mod lint;
+pub(crate) mod run;
+pub(crate) mod test;

@@ -1,0 +1,105 @@
+//! `cargo xtask test`: everything that can be tested on this machine.
+
+mod outcome;
+mod suites;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+
+use super::build_ebpf;
+use crate::progress::Progress;
+use crate::setup;
+use crate::workspace::Workspace;
+use outcome::{Failure, Outcome, Skip};
+
+/// What is asked for.
+pub(crate) struct Request {
+    /// Only tests whose name contains this.
+    pub(crate) filter: Option<String>,
+    /// The load tests in their long form.
+    pub(crate) soak: bool,
+}
+
+/// Runs the tests and closes with their counts.
+pub(crate) fn run(workspace: &Workspace, progress: &Progress, request: &Request) -> Result<ExitCode> {
+    let mut outcome = Outcome::default();
+    let laboratory = Laboratory::equip(workspace, progress, request.soak);
+    suites::run(workspace, progress, request, &laboratory, &mut outcome)?;
+    if request
+        .filter
+        .as_deref()
+        .is_none_or(|filter| KERNEL_SIDE.contains(filter))
+    {
+        kernel_side(workspace, progress, &mut outcome);
+    }
+    outcome.report(progress);
+    Ok(if outcome.is_good() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+/// What the end-to-end tests are handed, as environment variables. A tool that cannot be had is left out, and the tests
+/// that need it skip themselves with that reason.
+pub(crate) struct Laboratory {
+    variables: Vec<(&'static str, String)>,
+}
+
+impl Laboratory {
+    fn equip(workspace: &Workspace, progress: &Progress, soak: bool) -> Self {
+        let mut variables = Vec::new();
+        let mut offer = |name, tool: Result<std::path::PathBuf>| match tool {
+            Ok(path) => {
+                variables.push((name, path.display().to_string()));
+                Some(path)
+            }
+            Err(error) => {
+                progress.say(format!("          tests that need it are skipped: {error:#}"));
+                None
+            }
+        };
+        let python = progress.step("Python packages", |step| setup::python::ensure(workspace, step));
+        if let Some(python) = offer("SIDELIGHT_TEST_PYTHON", python) {
+            offer(
+                "SIDELIGHT_TEST_GO",
+                progress.step("Go toolchain", |step| setup::go::ensure(workspace, &python, step)),
+            );
+        }
+        offer(
+            "SIDELIGHT_TEST_PG_BIN",
+            progress.step("PostgreSQL server", setup::postgres::ensure),
+        );
+        if let Err(error) = progress.step("kernel file systems", setup::mounts::ensure) {
+            progress.say(format!("          {error:#}"));
+        }
+        let _ = progress.step("strace, bpftool and ip", |step| {
+            setup::witnesses::ensure(step);
+            Ok(())
+        });
+        if soak {
+            variables.push(("SIDELIGHT_TEST_FULL", "1".to_owned()));
+        }
+        Self { variables }
+    }
+}
+
+const KERNEL_SIDE: &str = "the checked-in kernel side is what its sources give";
+
+fn kernel_side(workspace: &Workspace, progress: &Progress, outcome: &mut Outcome) {
+    match build_ebpf::Toolchain::ensure(workspace, progress) {
+        Err(error) => outcome.skipped.push(Skip {
+            name: KERNEL_SIDE.to_owned(),
+            reason: format!("{error:#}"),
+        }),
+        Ok(toolchain) => match build_ebpf::check(workspace, progress, &toolchain) {
+            Ok(()) => outcome.passed += 1,
+            Err(error) => outcome.failed.push(Failure {
+                name: KERNEL_SIDE.to_owned(),
+                again: "cargo xtask build-ebpf --check".to_owned(),
+                output: format!("{error:#}"),
+            }),
+        },
+    }
+}
