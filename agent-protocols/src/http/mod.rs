@@ -9,8 +9,6 @@
 //! is its own: one that opened a run after the last bytes that were not understood. Requests of which that cannot be
 //! said end as [`Ending::Unseen`]. A client that pipelines is expected to read all its responses before it asks on.
 //!
-//! [`Ending::Unseen`]. A client that pipelines is expected to read all its responses before it asks on.
-//!
 //! [`Ending::Unseen`]: crate::exchange::Ending::Unseen
 
 mod body;

@@ -59,7 +59,10 @@ impl HttpSession {
         while count > 0 {
             if let Some(answer) = self.pairing.current() {
                 answer.last = at.moment.ended;
-                self.passed.unseen |= answer.is_orphan();
+                if answer.is_orphan() {
+                    // Its framing is a guess, so what is missing may be the responses to all that wait.
+                    self.lose_waiting();
+                }
             }
             match &mut self.responses.place {
                 Place::Body(body) => {
@@ -73,10 +76,12 @@ impl HttpSession {
                 }
                 Place::Adrift { .. } => {
                     self.lose_waiting();
-                    return;
+                    break;
                 }
             }
         }
+        // The end of a call has the call's moment; other missing bytes are dated by what follows them.
+        self.date_passed(at.moment);
     }
 
     /// The head that is being gathered will not be completed: its status counts all the same.
@@ -95,8 +100,11 @@ impl HttpSession {
     /// What the request flow brings from now on is a new run.
     fn turn(&mut self) {
         self.run.turned = true;
-        // A gap that no request bytes followed yet may have come after this.
-        self.run.gap = self.run.gap.filter(|gap| *gap == GapAt::End);
+        // A gap that no request bytes followed yet may have come after this, and a head that is only begun is still to
+        // be told of the gap before it.
+        if self.requests.gather.is_empty() {
+            self.run.gap = self.run.gap.filter(|gap| *gap == GapAt::End);
+        }
     }
 
     /// A response without a known request may have been understood wrongly (one to HEAD has a length, but no body), and

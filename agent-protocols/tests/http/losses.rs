@@ -341,8 +341,13 @@ fn survives(role: Role, batches: &[Batch], fates: Vec<Fate>) {
     }
 }
 
+/// Cases a test: `CASES=1000000` for a long run.
+fn cases() -> u32 {
+    std::env::var("CASES").map_or(2_000, |cases| cases.parse().unwrap())
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2_000))]
+    #![proptest_config(ProptestConfig::with_cases(cases()))]
 
     #[test]
     fn one_request_at_a_time(
