@@ -7,16 +7,18 @@
 pub mod event;
 pub mod map;
 pub mod offsets;
+pub mod unit;
 
 pub use event::{
     CloseEvent, DataEvent, Header, OpenEvent, ProcessEvent, UNIX_PATH_BYTES, close_how, flag, kind, role,
 };
 pub use map::{Call, Connection, Counter, Verdict, WatchMode};
+pub use unit::{Runtime, UnitChain, UnitKey, UnitRef};
 
 #[cfg(feature = "user")]
 mod user {
     //! SAFETY (all of them): `repr(C)`, no padding, no niche: every bit pattern is a value.
-    use crate::map;
+    use crate::{map, unit};
 
     // SAFETY: see above.
     unsafe impl aya::Pod for map::Connection {}
@@ -24,4 +26,10 @@ mod user {
     unsafe impl aya::Pod for map::Verdict {}
     // SAFETY: see above.
     unsafe impl aya::Pod for map::Call {}
+    // SAFETY: see above.
+    unsafe impl aya::Pod for unit::UnitKey {}
+    // SAFETY: see above.
+    unsafe impl aya::Pod for unit::UnitChain {}
+    // SAFETY: see above.
+    unsafe impl aya::Pod for unit::Runtime {}
 }

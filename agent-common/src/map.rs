@@ -10,6 +10,10 @@ pub const CONNECTIONS: &str = "CONNECTIONS";
 pub const VERDICTS: &str = "VERDICTS";
 /// Thread (process id in the upper half, thread id in the lower) → [`Call`].
 pub const CALLS: &str = "CALLS";
+/// [`crate::UnitKey`] → [`crate::UnitChain`].
+pub const UNITS: &str = "UNITS";
+/// Process id → [`crate::Runtime`].
+pub const RUNTIMES: &str = "RUNTIMES";
 /// Per CPU counters, indexed by [`Counter`].
 pub const COUNTERS: &str = "COUNTERS";
 

@@ -8,6 +8,7 @@ mod kernel;
 mod mapped;
 mod runtime;
 mod tracefs;
+pub mod units;
 
 #[cfg(test)]
 mod tests;
