@@ -3,6 +3,8 @@
 //! Times are nanoseconds of `bpf_ktime_get_ns` (`CLOCK_MONOTONIC`). Process and thread ids are those of the initial
 //! PID namespace.
 
+use crate::unit::UnitChain;
+
 /// What an event is: the first word of each.
 pub mod kind {
     /// [`super::OpenEvent`].
@@ -92,6 +94,11 @@ pub struct OpenEvent {
     pub role: u8,
     /// Bytes used of `path`.
     pub path_len: u8,
+    /// Own end of the connection, by what it has in common with the event of the other end: TCP, the sequence number
+    /// before its first byte; UNIX, the address of its socket.
+    pub own_end: u64,
+    /// The other end, likewise.
+    pub peer_end: u64,
     /// Local port, host byte order.
     pub local_port: u16,
     /// Peer port, host byte order.
@@ -130,6 +137,8 @@ pub struct DataEvent {
     pub head: u32,
     /// Copied bytes at the end.
     pub tail: u32,
+    /// Who made the call, and for whom.
+    pub chain: UnitChain,
 }
 
 /// The end, or one direction's end, of a connection.
@@ -165,8 +174,8 @@ pub struct ProcessEvent {
 
 const _: () = {
     assert!(size_of::<Header>() == 16);
-    assert!(size_of::<OpenEvent>() == 16 + 5 * 8 + 16 + 32 + 112);
-    assert!(size_of::<DataEvent>() == 72);
+    assert!(size_of::<OpenEvent>() == 16 + 5 * 8 + 16 + 16 + 32 + 112);
+    assert!(size_of::<DataEvent>() == 72 + 128);
     assert!(size_of::<CloseEvent>() == 32);
     assert!(size_of::<ProcessEvent>() == 32);
 };

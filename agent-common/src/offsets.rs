@@ -22,12 +22,21 @@ const fn field(global: &'static str, structure: &'static str, path: &'static str
     }
 }
 
+/// Where a task's thread pointer is (`arch/x86/include/asm/processor.h`, `arch/arm64/include/asm/processor.h`).
+const THREAD_POINTER: &str = if cfg!(target_arch = "aarch64") {
+    "thread.uw.tp_value"
+} else {
+    "thread.fsbase"
+};
+
 /// Every field that the kernel side reads.
 pub const FIELDS: &[Field] = &[
     field("TASK_FILES", "task_struct", "files"),
     field("TASK_PID", "task_struct", "pid"),
     field("TASK_TGID", "task_struct", "tgid"),
     field("TASK_SIGNAL", "task_struct", "signal"),
+    field("TASK_START_TIME", "task_struct", "start_time"),
+    field("TASK_THREAD_POINTER", "task_struct", THREAD_POINTER),
     field("SIGNAL_LIVE", "signal_struct", "live.counter"),
     field("FILES_FDT", "files_struct", "fdt"),
     field("FDTABLE_FD", "fdtable", "fd"),

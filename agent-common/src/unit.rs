@@ -11,9 +11,12 @@ pub mod unit_kind {
     pub const THREAD: u64 = 1;
     /// A goroutine: its `goid`, which Go never uses twice.
     pub const GOROUTINE: u64 = 2;
-    /// A Python context (`contextvars`): when it was first seen, in nanoseconds. asyncio and uvloop enter one per task.
+    /// A Python context (`contextvars`): when it was made, in nanoseconds, the lowest bit [`FOUND`]. asyncio and uvloop
+    /// enter one per task.
     pub const CONTEXT: u64 = 3;
-    /// A greenlet: when it was first seen, in nanoseconds.
+    /// Of a context: it was not seen to be made, but found in use.
+    pub const FOUND: u64 = 1;
+    /// A greenlet: when it was made, in nanoseconds.
     pub const GREENLET: u64 = 4;
     /// A job that was put into a queue for another thread: when it was put, in nanoseconds.
     pub const JOB: u64 = 5;
@@ -26,7 +29,8 @@ pub struct UnitRef {
     /// Its id; 0 ends the chain.
     pub id: u64,
     /// The last moment at which this unit itself acted for what the chain begins with: when it started the unit before
-    /// it. For the first of an event's chain it is the I/O itself, and 0 here.
+    /// it. The first of an event's chain does the I/O itself; here it has 1 if it also read a request from a connection
+    /// that was accepted.
     pub until: u64,
 }
 
@@ -114,5 +118,5 @@ pub mod register {
 const _: () = {
     assert!(size_of::<UnitChain>() == 128);
     assert!(size_of::<UnitKey>() == 16);
-    assert!(size_of::<Runtime>() == 88);
+    assert!(size_of::<Runtime>() == 80);
 };

@@ -104,6 +104,8 @@ fn describe(sk: u64, event: &mut OpenEvent) -> Option<()> {
     event.received = 0;
     event.sent = 0;
     event.netns = 0;
+    event.own_end = 0;
+    event.peer_end = 0;
     match event.family {
         AF_INET | AF_INET6 => internet(sk, event),
         AF_UNIX => unix(sk, event),
@@ -169,6 +171,9 @@ fn positions(sk: u64, event: &mut OpenEvent) -> Option<()> {
     // `net/ipv4/tcp_minisocks.c:tcp_create_openreq_child`).
     let syn = u64::from(event.role == role::CLIENT);
     event.sent = (acked + u64::from(written.wrapping_sub(unacked))).saturating_sub(syn);
+    // Neither address translation nor another network namespace changes sequence numbers.
+    event.own_end = u64::from(written.wrapping_sub(event.sent as u32));
+    event.peer_end = u64::from(copied.wrapping_sub(event.received as u32));
     Some(())
 }
 
@@ -176,6 +181,8 @@ fn positions(sk: u64, event: &mut OpenEvent) -> Option<()> {
 /// unix_stream_connect`), the connecting end has none of its own unless it bound one. Unnamed pairs are not followed.
 #[inline(always)]
 fn unix(sk: u64, event: &mut OpenEvent) -> Option<()> {
+    event.own_end = sk;
+    event.peer_end = field(sk, &offsets::UNIX_PEER)?;
     let own: u64 = field(sk, &offsets::UNIX_ADDR)?;
     if own != 0 {
         event.role = role::SERVER;

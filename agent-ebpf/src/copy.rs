@@ -22,6 +22,17 @@ pub struct Buffers {
     pub segments: u64,
 }
 
+impl Buffers {
+    /// Address of the first byte.
+    #[inline(always)]
+    pub fn first(&self) -> Option<u64> {
+        if self.segments == 0 {
+            return Some(self.address);
+        }
+        kernel::user::<Segment>(self.address).map(|segment| segment.base)
+    }
+}
+
 /// Where copying from several segments stands. It lives in the work area: what is read from there is any number to the
 /// verifier, so the passes of the loop look alike and are not multiplied with each other.
 #[derive(Clone, Copy)]

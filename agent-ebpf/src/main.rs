@@ -2,7 +2,8 @@
 //!
 //! A hook ([`syscalls`]) says which socket, which direction, which buffers and what the call returned; from there on
 //! every tier shares one way: [`transfer`] finds the [`connections`] entry, decides how much to copy, and [`emit`]s
-//! events. [`sockets`] follows the life of connections, [`processes`] that of processes.
+//! events. [`sockets`] follows the life of connections, [`processes`] that of processes. [`units`] tells which execution unit
+//! acts, [`uprobes`] where units start others.
 //!
 //! The kernel side copies bytes and identity only. It never looks at what the bytes mean.
 #![no_std]
@@ -17,9 +18,12 @@ mod log;
 mod maps;
 mod offsets;
 mod processes;
+mod registers;
 mod sockets;
 mod syscalls;
 mod transfer;
+mod units;
+mod uprobes;
 mod work;
 
 #[cfg(not(test))]

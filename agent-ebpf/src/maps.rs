@@ -1,7 +1,7 @@
 //! All maps. Sizes are those of a small host; the user side sets them when loading.
 
 use agent_common::{
-    Call, OpenEvent,
+    Call, OpenEvent, Runtime, UnitChain, UnitKey,
     map::{COUNTERS_LEN, Connection, Verdict},
 };
 use aya_ebpf::{
@@ -9,7 +9,11 @@ use aya_ebpf::{
     maps::{HashMap, LruHashMap, PerCpuArray, RingBuf},
 };
 
-use crate::work::Work;
+use crate::{
+    units::Worker,
+    uprobes::Sender,
+    work::Work,
+};
 
 /// Events to the user side.
 #[map]
@@ -30,6 +34,26 @@ pub static VERDICTS: LruHashMap<u64, Verdict> = LruHashMap::with_max_entries(16_
 /// Calls under way: thread → arguments.
 #[map]
 pub static CALLS: HashMap<u64, Call> = HashMap::with_max_entries(16_384, 0);
+
+/// Runtimes of processes whose units are more than threads.
+#[map]
+pub static RUNTIMES: HashMap<u32, Runtime> = HashMap::with_max_entries(8192, BPF_F_NO_PREALLOC);
+
+/// Units and those that they came from.
+#[map]
+pub static UNITS: LruHashMap<UnitKey, UnitChain> = LruHashMap::with_max_entries(65_536, 0);
+
+/// Threads that take jobs out of a queue, by process and thread id.
+#[map]
+pub static WORKERS: LruHashMap<u64, Worker> = LruHashMap::with_max_entries(8192, 0);
+
+/// Buffers that are to be written for somebody: process and address (kind 0).
+#[map]
+pub static BUFFERS: LruHashMap<UnitKey, UnitChain> = LruHashMap::with_max_entries(8192, 0);
+
+/// Whom a shared connection sends for: address of `struct sock`.
+#[map]
+pub static SENDERS: LruHashMap<u64, Sender> = LruHashMap::with_max_entries(8192, 0);
 
 /// Counters, one set per CPU.
 #[map]

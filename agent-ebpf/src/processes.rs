@@ -1,13 +1,13 @@
 //! The life of processes: children of a watched process are watched before they run their first instruction.
 
-use agent_common::{Counter, kind, map::WatchMode};
+use agent_common::{Counter, UnitKey, kind, map::WatchMode, unit::unit_kind};
 use aya_ebpf::{macros::raw_tracepoint, programs::RawTracePointContext};
 
 use crate::{
     emit::{self, current},
     kernel::field,
-    maps::{CALLS, WATCHED},
-    offsets,
+    maps::{CALLS, RUNTIMES, WATCHED},
+    offsets, units,
 };
 
 /// True if the process's calls are to be seen.
@@ -32,11 +32,32 @@ fn forked(parent: u64, child: u64) -> Option<()> {
     let mode = WATCHED.get_ptr(parent_pid)?;
     let child_pid: u32 = field(child, &offsets::TASK_TGID)?;
     if child_pid == parent_pid {
-        return None;
+        return thread_started(parent_pid, child);
+    }
+    if let Some(runtime) = RUNTIMES.get_ptr(parent_pid) {
+        // The same program at the same addresses, until it executes another.
+        // SAFETY: a value of the map.
+        let _ = RUNTIMES.insert(child_pid, unsafe { *runtime }, 0);
     }
     // SAFETY: a value of the map.
     watch(child_pid, WatchMode(unsafe { *mode }));
     emit::process(kind::FORK, child_pid, child_pid, u64::from(parent_pid));
+    Some(())
+}
+
+/// A thread starts another.
+#[inline(always)]
+fn thread_started(pid: u32, child: u64) -> Option<()> {
+    let tid: u32 = field(child, &offsets::TASK_PID)?;
+    let (_, own) = current();
+    let parent = units::present(pid, own)?;
+    let chain = units::started_by(parent, units::thread_id(child, tid)?, emit::now());
+    let key = UnitKey {
+        pid,
+        kind: unit_kind::THREAD as u32,
+        address: u64::from(tid),
+    };
+    units::keep(&key, &chain);
     Some(())
 }
 
@@ -48,6 +69,7 @@ pub fn sched_process_exec(_ctx: RawTracePointContext) -> i32 {
     if pid == offsets::OWN_PID.load() {
         return 0;
     }
+    let _ = RUNTIMES.remove(pid);
     if !is_watched(pid) {
         if offsets::WATCH_NEW.load() == 0 {
             return 0;
@@ -73,6 +95,7 @@ pub fn sched_process_exit(ctx: RawTracePointContext) -> i32 {
         .and_then(|signal: u64| field::<u32>(signal, &offsets::SIGNAL_LIVE));
     if alive == Some(0) {
         let _ = WATCHED.remove(pid);
+        let _ = RUNTIMES.remove(pid);
         emit::process(kind::EXIT, pid, tid, 0);
     }
     0

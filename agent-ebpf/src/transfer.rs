@@ -3,7 +3,7 @@
 //! Budget: of each run (bytes until the direction turns) the first N are copied; of each call beyond, the last few;
 //! the rest is counted. So cost follows messages, not megabytes, and the end of a long result is still seen.
 
-use agent_common::{Counter, DataEvent, close_how, flag, kind, map::Connection, role};
+use agent_common::{Counter, DataEvent, UnitChain, close_how, flag, kind, map::Connection, role};
 
 use crate::{
     connections,
@@ -11,7 +11,7 @@ use crate::{
     emit::{self, FRAGMENT_BYTES, TAIL_BYTES_MAX, Urgency},
     kernel::Socket,
     maps::VERDICTS,
-    offsets,
+    offsets, units,
     work::{self, Work},
 };
 
@@ -82,6 +82,7 @@ pub extern "C" fn handle_transfer() -> u64 {
     if (beyond_budget || run_before == 0) && unwanted(connection, work, bytes, beyond_budget) {
         return 0;
     }
+    find_unit(connection);
     report(work);
     if work.transfer.sent() {
         connection.reported[SENT] = work.reported;
@@ -170,6 +171,38 @@ fn report(work: &Work) {
     }
 }
 
+/// Finds out who made the call, and for whom.
+#[inline(always)]
+fn find_unit(connection: &Connection) {
+    find_unit_of_call(u64::from(connection.role == u32::from(role::SERVER)));
+}
+
+/// Puts who made the call, and for whom, into the work area. Verified on its own.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn find_unit_of_call(serves: u64) -> u64 {
+    let Some(work) = work::area() else { return 0 };
+    work.chain = UnitChain::default();
+    let (pid, tid) = emit::current();
+    let chain = if work.transfer.sent() {
+        units::sender(pid, &work.transfer).or_else(|| units::present(pid, tid).map(<*mut _>::cast_const))
+    } else {
+        let chain = units::present(pid, tid);
+        if let Some(chain) = chain
+            && serves != 0
+        {
+            // SAFETY: a value of the map.
+            unsafe { (*chain).units[0].until = units::SERVES };
+        }
+        chain.map(<*mut _>::cast_const)
+    };
+    if let Some(chain) = chain {
+        // SAFETY: a value of a map.
+        work.chain = unsafe { *chain };
+    }
+    0
+}
+
 /// Reports the part of the call in the work area that begins `from` bytes into its head. Verified on its own.
 #[unsafe(no_mangle)]
 #[inline(never)]
@@ -198,6 +231,7 @@ pub extern "C" fn report_fragment(from: u64) -> u64 {
         hole: hole + missing,
         head: head_copied as u32,
         tail: tail_copied as u32,
+        chain: work.chain,
     };
     let length = bounded(
         head_copied + tail_copied,

@@ -4,7 +4,7 @@
 //! <https://docs.kernel.org/bpf/verifier.html>) may take numbers only, so they find everything else here. Without
 //! them the verifier would follow every path through the copying loops for every path that leads to them.
 
-use agent_common::DataEvent;
+use agent_common::{DataEvent, UnitChain};
 
 use crate::{
     copy::Cursor,
@@ -30,6 +30,8 @@ pub struct Work {
     pub hole: u64,
     /// Bytes to copy from its end.
     pub tail: u64,
+    /// Who made the call, and for whom.
+    pub chain: UnitChain,
     /// Where copying stands.
     pub cursor: Cursor,
     /// The event that is put together.

@@ -29,6 +29,34 @@ pub struct Unit {
     pub tid: u32,
     /// The I/O was done on a blocking file description: the thread could do nothing else meanwhile.
     pub blocking: bool,
+    /// What acted within the process, and what that came from.
+    pub line: Line,
+}
+
+/// A task, goroutine, thread, … and those that it came from, nearest first; all zero when nothing is known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Line {
+    /// The first acts itself; id 0 ends the line.
+    pub steps: [Step; LINE_STEPS],
+}
+
+/// One of a [`Line`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Step {
+    /// Tells it from all others of its process, also from earlier ones.
+    pub id: u64,
+    /// When it started the one before it, in nanoseconds; of the first this says nothing.
+    pub until: u64,
+}
+
+/// Steps of a line at most.
+pub const LINE_STEPS: usize = 8;
+
+impl Line {
+    /// The steps that are known.
+    pub fn steps(&self) -> impl Iterator<Item = &Step> {
+        self.steps.iter().take_while(|step| step.id != 0)
+    }
 }
 
 /// When and by whom. Times are nanoseconds of the kernel's monotonic clock (`bpf_ktime_get_ns`).

@@ -24,7 +24,7 @@ pub mod session;
 pub mod sql;
 pub mod stream;
 
-pub use chunk::{Chunk, Direction, Moment, Role, Unit};
+pub use chunk::{Chunk, Direction, Line, Moment, Role, Step, Unit};
 pub use connection::Connection;
 pub use exchange::{Detail, Ending, Exchange, Http, Sql, SqlError};
 pub use limits::Limits;

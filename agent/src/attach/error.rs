@@ -59,6 +59,14 @@ pub enum AttachError {
         /// Why, with the verifier's words if it was the verifier.
         source: Box<aya::programs::ProgramError>,
     },
+    /// A file to be probed cannot be looked at.
+    #[error("{path} cannot be probed: {source}; tasks of programs that use it are not told apart")]
+    ProbedFile {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
     /// Nothing to hook.
     #[error(
         "the tracepoint {category}:{name} could not be used: {source}; is tracefs mounted? \

@@ -5,8 +5,11 @@ use aya::{
     programs::{RawTracePoint, TracePoint},
 };
 
-use super::{AttachError, load::program_refused};
-use crate::discover::{Syscall, SyscallSet};
+use super::{AttachError, load::program_refused, uprobes::Uprobes};
+use crate::{
+    discover::{Syscall, SyscallSet},
+    inspect::units::Probe,
+};
 
 /// Category of the system calls' tracepoints.
 const SYSCALLS: &str = "syscalls";
@@ -23,6 +26,7 @@ const RAW_TRACEPOINTS: [&str; 4] = [
 pub struct Hooks {
     ebpf: Ebpf,
     hooked: SyscallSet,
+    uprobes: Uprobes,
 }
 
 impl Hooks {
@@ -31,6 +35,7 @@ impl Hooks {
         Self {
             ebpf,
             hooked: SyscallSet::default(),
+            uprobes: Uprobes::default(),
         }
     }
 
@@ -72,6 +77,14 @@ impl Hooks {
             new += 1;
         }
         Ok(new)
+    }
+
+    /// Attaches a probe in a program or library, unless it is; returns whether it was attached now.
+    ///
+    /// # Errors
+    /// [`AttachError`] when the file cannot be looked at, or the kernel refuses.
+    pub fn probe(&mut self, probe: &Probe) -> Result<bool, AttachError> {
+        self.uprobes.attach(&mut self.ebpf, probe)
     }
 
     fn tracepoint(&mut self, program: &'static str, name: String) -> Result<(), AttachError> {

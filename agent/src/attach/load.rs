@@ -3,7 +3,7 @@
 use std::{io, path::Path};
 
 use agent_common::{
-    Call, Connection, Verdict, map,
+    Call, Connection, Runtime, Verdict, map,
     offsets::{FIELDS, setting},
 };
 use aya::{
@@ -58,6 +58,8 @@ pub struct Kernel {
     pub connections: HashMap<MapData, u64, Connection>,
     /// What is wanted of them.
     pub verdicts: HashMap<MapData, u64, Verdict>,
+    /// How the units of processes are read.
+    pub runtimes: HashMap<MapData, u32, Runtime>,
     /// What the kernel side counted.
     pub counters: PerCpuArray<MapData, u64>,
 }
@@ -74,6 +76,7 @@ pub fn load(settings: &KernelSettings) -> Result<Kernel, AttachError> {
         connections: take(&mut ebpf, map::CONNECTIONS, HashMap::try_from)?,
         calls: take(&mut ebpf, map::CALLS, HashMap::try_from)?,
         verdicts: take(&mut ebpf, map::VERDICTS, HashMap::try_from)?,
+        runtimes: take(&mut ebpf, map::RUNTIMES, HashMap::try_from)?,
         counters: take(&mut ebpf, map::COUNTERS, PerCpuArray::try_from)?,
         hooks: Hooks::new(ebpf),
     })
@@ -99,7 +102,8 @@ fn load_object(settings: &KernelSettings) -> Result<Ebpf, AttachError> {
         .override_global(setting::OWN_PID, &own_pid, true)
         .map_max_entries(map::EVENTS, settings.ring_buffer_bytes)
         .map_max_entries(map::CONNECTIONS, settings.max_connections)
-        .map_max_entries(map::WATCHED, settings.max_processes);
+        .map_max_entries(map::WATCHED, settings.max_processes)
+        .map_max_entries(map::RUNTIMES, settings.max_processes);
     loader.load(OBJECT).map_err(refused)
 }
 

@@ -4,6 +4,7 @@ mod btf;
 mod error;
 mod hooks;
 mod load;
+mod uprobes;
 
 pub use btf::KERNEL_BTF;
 pub use error::AttachError;

@@ -8,7 +8,7 @@ use std::{
 
 use agent_common::{self as common, CloseEvent, DataEvent, OpenEvent, close_how, flag, role};
 use agent_protocols::{
-    Chunk, Connection, Direction, Exchange, Limits, Moment, Role, Unit,
+    Chunk, Connection, Direction, Exchange, Limits, Line, Moment, Role, Step, Unit,
     connection::{ConnectionContext, ConnectionCounts},
     session::{Closing, Verdict},
 };
@@ -30,6 +30,39 @@ pub struct Located {
     pub endpoints: Arc<Endpoints>,
     /// The connection.
     pub connection: u64,
+    /// Its ends, if the other one can be known by them.
+    pub ends: Option<Ends>,
+}
+
+/// The ends of a connection on one host, by what both know: seen from the other end they are the other way round.
+///
+/// TCP: the sequence numbers before each direction's first byte, which are random and which neither another network
+/// namespace nor address translation changes. UNIX: the addresses of both sockets in the kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Ends {
+    own: u64,
+    peer: u64,
+    unix: bool,
+}
+
+impl Ends {
+    /// As the other end sees them.
+    pub fn other(self) -> Self {
+        Self {
+            own: self.peer,
+            peer: self.own,
+            unix: self.unix,
+        }
+    }
+
+    fn of(event: &OpenEvent) -> Option<Self> {
+        let unix = is_unix(event);
+        (event.own_end != 0 && event.peer_end != 0).then_some(Self {
+            own: event.own_end,
+            peer: event.peer_end,
+            unix,
+        })
+    }
 }
 
 /// All connections that are followed.
@@ -58,6 +91,7 @@ struct Tracked {
     /// `None` once it is of no interest.
     connection: Option<Box<Connection>>,
     endpoints: Arc<Endpoints>,
+    ends: Option<Ends>,
     /// Its key in the kernel's map.
     socket: u64,
     /// The process that was seen with it last.
@@ -104,9 +138,10 @@ impl Connections {
         let tracked = Tracked {
             connection: Some(connection),
             endpoints: Arc::new(endpoints(event)),
+            ends: Ends::of(event),
             socket: event.socket,
             pid: event.header.pid,
-            unix: event.family != AF_INET && event.family != AF_INET6,
+            unix: is_unix(event),
             server: event.role == role::SERVER,
             told: Verdict::default(),
             lingers_since: None,
@@ -130,6 +165,7 @@ impl Connections {
                 exchange,
                 endpoints: Arc::clone(&tracked.endpoints),
                 connection: event.id,
+                ends: tracked.ends,
             });
         }
         let verdict = connection.verdict();
@@ -156,7 +192,7 @@ impl Connections {
         let unit = Unit {
             pid: event.header.pid,
             tid: event.header.tid,
-            blocking: false,
+            ..Unit::default()
         };
         let moment = Moment {
             began: event.time,
@@ -170,6 +206,7 @@ impl Connections {
                     exchange,
                     endpoints: Arc::clone(&tracked.endpoints),
                     connection: event.id,
+                    ends: tracked.ends,
                 });
             }
         }
@@ -227,6 +264,18 @@ impl Connections {
                 &mut take,
             );
         }
+    }
+
+    /// The process that was seen with a connection last.
+    pub fn pid(&self, id: u64) -> Option<u32> {
+        self.by_id.get(&id).map(|tracked| tracked.pid)
+    }
+
+    /// The ends of a connection, and which side the watched process is.
+    pub fn ends(&self, id: u64) -> Option<(Ends, Role)> {
+        let tracked = self.by_id.get(&id)?;
+        let role = if tracked.server { Role::Server } else { Role::Client };
+        Some((tracked.ends?, role))
     }
 
     /// Whether a connection is still followed.
@@ -291,13 +340,28 @@ impl Connections {
     }
 }
 
-fn chunk<'a>(event: &DataEvent, head: &'a [u8], tail: &'a [u8]) -> Chunk<'a> {
-    let sent = event.header.flags & flag::SENT != 0;
-    let unit = Unit {
+/// Who made the call.
+pub fn unit(event: &DataEvent) -> Unit {
+    Unit {
         pid: event.header.pid,
         tid: event.header.tid,
         blocking: event.header.flags & flag::BLOCKING != 0,
-    };
+        line: Line {
+            steps: event.chain.units.map(|unit| Step {
+                id: unit.id,
+                until: unit.until,
+            }),
+        },
+    }
+}
+
+fn is_unix(event: &OpenEvent) -> bool {
+    event.family != AF_INET && event.family != AF_INET6
+}
+
+fn chunk<'a>(event: &DataEvent, head: &'a [u8], tail: &'a [u8]) -> Chunk<'a> {
+    let sent = event.header.flags & flag::SENT != 0;
+    let unit = unit(event);
     // Received bytes are there when the call returns, however long it waited for them.
     let began = if sent { event.began } else { event.ended };
     Chunk {
@@ -341,7 +405,7 @@ fn endpoints(event: &OpenEvent) -> Endpoints {
 
 /// The server's path; an abstract address is shown with an @ in place of its zero byte, as `ss` does.
 fn unix_path(event: &OpenEvent) -> Option<String> {
-    if event.family == AF_INET || event.family == AF_INET6 {
+    if !is_unix(event) {
         return None;
     }
     let path = event.path.get(..usize::from(event.path_len))?;

@@ -5,10 +5,12 @@ mod connections;
 mod decode;
 mod processes;
 mod reader;
+mod units;
 mod waiting;
 
 pub use clock::{Clock, monotonic_nanos};
-pub use connections::{ConnectionSettings, Connections, Located};
+pub use connections::{ConnectionSettings, Connections, Ends, Located, unit};
 pub use decode::Event;
 pub use processes::Processes;
 pub use reader::Reader;
+pub use units::Units;

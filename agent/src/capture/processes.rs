@@ -148,6 +148,16 @@ impl Processes {
         self.known.retain(|_, entry| keep(entry));
     }
 
+    /// The processes that are watched.
+    pub fn pids(&self) -> Vec<u32> {
+        self.known.keys().copied().collect()
+    }
+
+    /// Whether a process is watched and runs.
+    pub fn is_running(&self, pid: u32) -> bool {
+        self.known.get(&pid).is_some_and(|entry| entry.ended_at.is_none())
+    }
+
     /// Processes that are watched and run.
     pub fn running(&self) -> usize {
         self.known

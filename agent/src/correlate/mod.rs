@@ -1,42 +1,53 @@
 //! CORRELATE: gives every exchange its place in a trace.
 //!
-//! A pure state machine: `handle` takes exchanges, `poll` gives what has waited long enough, and the present is a
-//! parameter of both, so that a recorded run replays exactly.
+//! A pure state machine: events and exchanges go in, `poll` gives what has its place, and the present is a parameter, so
+//! that a recorded run replays exactly. Exchanges settle for a moment before they are looked at, so that the order in
+//! which CPUs reported them does not matter.
 //!
-//! Parents are right or absent. This version knows one rule, which needs no guess: a thread that read a request from
-//! a *blocking* socket can do nothing but serve it until the response is written, so every call that it makes between
-//! the two belongs to the request. All other exchanges start traces of their own.
+//! Parents are right or absent. A call's parent is the request that its unit was serving ([`requests`]); a request's
+//! parent is the call at the other end of its connection, if that end is on this host ([`joins`]). A span has its trace
+//! when its parent has one ([`trees`]).
 
+mod joins;
+mod requests;
+#[cfg(test)]
+mod tests;
 mod trace_context;
+mod trees;
+mod why;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap};
 
-use agent_protocols::{Detail, Exchange, Role};
+use agent_protocols::{Detail, Exchange, Role, Unit};
 
 use crate::{
-    capture::Located,
+    capture::{Ends, Located},
     span::{SpanId, TraceId},
 };
+use joins::Joins;
+use requests::{Caller, Requests};
 use trace_context::TraceContext;
+use trees::{Parent, Trees};
+pub use why::Absence;
 
-/// How long a call waits for the request it belongs to: the longest request that is still put together.
+/// How long an exchange settles: reports of what happened before it may still come. In nanoseconds.
+const SETTLE_NANOS: u64 = 100_000_000;
+/// How long an exchange waits for its parent: the longest request that is still put together.
 const WAIT_NANOS: u64 = 120_000_000_000;
-/// Calls of one thread that may wait; more go without a parent.
-const WAITING_PER_THREAD: usize = 256;
-/// Calls that may wait in all.
-const WAITING_IN_ALL: usize = 65_536;
+/// Exchanges that may wait; more go without a parent.
+const WAITING_MOST: usize = 65_536;
 
 /// An exchange with its place in a trace.
 #[derive(Debug)]
 pub struct Placed {
     /// The exchange.
-    pub located: Located,
+    pub located: Box<Located>,
     /// The trace it belongs to.
     pub trace_id: TraceId,
     /// Its own id.
     pub span_id: SpanId,
-    /// Its parent.
-    pub parent: Option<SpanId>,
+    /// Its parent, or why it has none.
+    pub parent: Result<SpanId, Absence>,
     /// W3C `tracestate` of the trace.
     pub trace_state: Option<String>,
     /// Whether whoever began the trace keeps it, if that is known.
@@ -54,28 +65,36 @@ pub trait Ids {
 /// The state machine.
 pub struct Correlator<I> {
     ids: I,
-    /// Threads that are serving a request: when they read its first byte, and the calls they made since.
-    serving: HashMap<u32, Serving>,
-    /// Which thread serves a connection.
-    thread_of: HashMap<u64, u32>,
-    waiting: usize,
+    processes: HashMap<u32, Requests>,
+    joins: Joins,
+    trees: Trees,
+    /// Exchanges to be looked at: when, and their number.
+    due: BTreeMap<(u64, u64), Waiting>,
+    /// Exchanges that depend on the request that is open on a connection.
+    blocked: HashMap<u64, Vec<(u64, Waiting)>>,
+    /// Exchanges in `blocked`.
+    blocked_count: usize,
+    next_number: u64,
+    swept_at: u64,
     counts: Counts,
 }
 
 /// What the correlator counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Calls whose request did not end within the time that they wait.
+    /// Exchanges whose parent was not certain within the time that they wait.
     pub expired: u64,
-    /// Calls that could not wait because too many did.
+    /// Exchanges that could not wait because too many did.
     pub over_limit: u64,
+    /// Requests joined with the call at the other end.
+    pub joined: u64,
 }
 
-struct Serving {
-    /// The connection that the request came on.
-    connection: u64,
-    since: u64,
-    calls: VecDeque<Located>,
+/// An exchange that waits to be looked at.
+#[derive(Debug)]
+struct Waiting {
+    located: Box<Located>,
+    span: u64,
 }
 
 impl<I: Ids> Correlator<I> {
@@ -83,74 +102,102 @@ impl<I: Ids> Correlator<I> {
     pub fn new(ids: I) -> Self {
         Self {
             ids,
-            serving: HashMap::new(),
-            thread_of: HashMap::new(),
-            waiting: 0,
+            processes: HashMap::new(),
+            joins: Joins::default(),
+            trees: Trees::default(),
+            due: BTreeMap::new(),
+            blocked: HashMap::new(),
+            blocked_count: 0,
+            next_number: 0,
+            swept_at: 0,
             counts: Counts::default(),
         }
     }
 
-    /// A thread read bytes of a request from a blocking socket, at `at` (monotonic nanoseconds).
-    pub fn request_read(&mut self, thread: u32, connection: u64, at: u64, out: &mut Vec<Placed>) {
-        let serving = self.serving.entry(thread).or_insert_with(|| Serving {
-            connection,
-            since: at,
-            calls: VecDeque::new(),
-        });
-        if serving.connection != connection {
-            // The request before ended without being understood; what it called has no parent.
-            self.thread_of.remove(&serving.connection);
-            serving.connection = connection;
-            serving.since = at;
-            let orphans = std::mem::take(&mut serving.calls);
-            self.release(orphans, out);
+    /// A connection of a watched process was seen for the first time.
+    pub fn opened(&mut self, ends: Ends, role: Role) {
+        self.joins.opened(ends, role);
+    }
+
+    /// Bytes were read from a connection that was accepted; times in monotonic nanoseconds.
+    pub fn request_read(&mut self, pid: u32, connection: u64, at: u64) {
+        self.processes.entry(pid).or_default().read(connection, at);
+    }
+
+    /// Bytes were written to a connection that was accepted.
+    pub fn response_written(&mut self, connection: u64, unit: &Unit) {
+        let answered = self
+            .processes
+            .get_mut(&unit.pid)
+            .is_some_and(|requests| requests.answered(connection, unit));
+        if answered {
+            self.unblock(connection);
         }
-        self.thread_of.insert(connection, thread);
+    }
+
+    /// Bytes were written to any other connection.
+    pub fn call_made(&mut self, unit: &Unit, at: u64) {
+        if let Some(requests) = self.processes.get_mut(&unit.pid) {
+            requests.acted(unit, at);
+        }
     }
 
     /// A connection ended, or turned out to be of no protocol that is known: nobody serves a request on it.
-    pub fn connection_ended(&mut self, connection: u64, out: &mut Vec<Placed>) {
-        if let Some(calls) = self.stop_serving(connection) {
-            self.release(calls, out);
+    pub fn connection_ended(&mut self, pid: u32, connection: u64, ends: Option<Ends>) {
+        if let Some(requests) = self.processes.get_mut(&pid) {
+            requests.over(connection);
+        }
+        self.unblock(connection);
+        if let Some(ends) = ends {
+            self.joins.ended(ends);
         }
     }
 
-    /// Takes an exchange. What has its place is appended to `out`.
-    pub fn handle(&mut self, located: Located, out: &mut Vec<Placed>) {
+    /// Takes an exchange.
+    pub fn handle(&mut self, located: Located) {
+        self.next_number += 1;
+        let span = self.next_number;
+        self.trees.add(span, self.ids.span_id(), located.exchange.ended);
         match located.exchange.role {
-            Role::Client if self.belongs_to_a_request(&located.exchange) => self.wait(located, out),
-            Role::Server => self.served(located, out),
-            Role::Client | Role::Unknown => {
-                let placed = self.root(located);
-                out.push(placed);
+            Role::Server => {
+                let pid = located.exchange.request_unit.pid;
+                let requests = self.processes.entry(pid).or_default();
+                if let Some(owner) = requests.served(located.connection, span, &located.exchange) {
+                    self.trees.owned_by(span, pid, owner);
+                }
+                self.unblock(located.connection);
             }
+            Role::Client | Role::Unknown => self.joins.called(&located, span),
         }
+        let due = located.exchange.ended.saturating_add(SETTLE_NANOS);
+        self.due.insert(
+            (due, span),
+            Waiting {
+                located: Box::new(located),
+                span,
+            },
+        );
     }
 
-    /// Lets go what has waited too long; `now` in monotonic nanoseconds.
+    /// Gives what has its place; `now` in monotonic nanoseconds.
     pub fn poll(&mut self, now: u64, out: &mut Vec<Placed>) {
-        let old = |serving: &Serving| now.saturating_sub(serving.since) > WAIT_NANOS;
-        let threads: Vec<u32> = self
-            .serving
-            .iter()
-            .filter(|(_, serving)| old(serving))
-            .map(|(&thread, _)| thread)
-            .collect();
-        for thread in threads {
-            if let Some(serving) = self.serving.remove(&thread) {
-                self.thread_of.remove(&serving.connection);
-                self.counts.expired += serving.calls.len() as u64;
-                self.release(serving.calls, out);
-            }
+        self.expire(now);
+        while let Some(entry) = self.due.first_entry()
+            && entry.key().0 <= now
+        {
+            let waiting = entry.remove();
+            self.look_at(waiting, now, out);
         }
+        self.sweep(now);
     }
 
     /// Lets go everything.
     pub fn finish(&mut self, out: &mut Vec<Placed>) {
-        self.thread_of.clear();
-        for (_, serving) in std::mem::take(&mut self.serving) {
-            self.release(serving.calls, out);
+        self.unblock_all();
+        while let Some((_, waiting)) = self.due.pop_first() {
+            self.look_at(waiting, u64::MAX, out);
         }
+        self.trees.finish(&mut self.ids, out);
     }
 
     /// What was counted so far.
@@ -158,93 +205,137 @@ impl<I: Ids> Correlator<I> {
         self.counts
     }
 
-    fn belongs_to_a_request(&self, exchange: &Exchange) -> bool {
-        self.serving
-            .get(&exchange.request_unit.tid)
-            .is_some_and(|serving| exchange.started >= serving.since)
-    }
-
-    fn wait(&mut self, located: Located, out: &mut Vec<Placed>) {
-        let thread = located.exchange.request_unit.tid;
-        match self.serving.get_mut(&thread) {
-            Some(serving) if serving.calls.len() < WAITING_PER_THREAD && self.waiting < WAITING_IN_ALL => {
-                serving.calls.push_back(located);
-                self.waiting += 1;
-            }
-            _ => {
-                self.counts.over_limit += 1;
-                let placed = self.root(located);
-                out.push(placed);
-            }
-        }
-    }
-
-    /// A request was served: the calls that its thread made meanwhile are its children.
-    fn served(&mut self, located: Located, out: &mut Vec<Placed>) {
-        let exchange = &located.exchange;
-        let thread = exchange.request_unit.tid;
-        let (began, ended) = (exchange.started, exchange.ended);
-        let calls = self.stop_serving(located.connection);
-        let one_thread = exchange.request_unit.blocking
-            && exchange
-                .response_unit
-                .is_some_and(|unit| unit.blocking && unit.tid == thread);
-        let parent = self.root(located);
-        let (trace_id, span_id, sampled) = (parent.trace_id, parent.span_id, parent.sampled);
-        let trace_state = parent.trace_state.clone();
-        for call in calls.unwrap_or_default() {
-            self.waiting -= 1;
-            let mut placed = self.root(call);
-            let started = placed.located.exchange.started;
-            if one_thread && (began..=ended).contains(&started) {
-                placed.trace_id = trace_id;
-                placed.parent = Some(span_id);
-                placed.trace_state.clone_from(&trace_state);
-                placed.sampled = sampled;
-            }
-            out.push(placed);
-        }
-        out.push(parent);
-    }
-
-    /// The calls that were made for the request on this connection, if a thread serves it.
-    fn stop_serving(&mut self, connection: u64) -> Option<VecDeque<Located>> {
-        let thread = self.thread_of.remove(&connection)?;
-        self.serving.remove(&thread).map(|serving| serving.calls)
-    }
-
-    fn release(&mut self, calls: VecDeque<Located>, out: &mut Vec<Placed>) {
-        for call in calls {
-            self.waiting -= 1;
-            let placed = self.root(call);
-            out.push(placed);
-        }
-    }
-
-    /// An exchange that starts a trace, or goes on with the one that came with its request.
-    fn root(&mut self, located: Located) -> Placed {
-        let span_id = self.ids.span_id();
-        let incoming = incoming_context(&located.exchange);
-        let Some(context) = incoming else {
-            let trace_id = self.ids.trace_id();
-            return Placed {
-                located,
-                trace_id,
-                span_id,
-                parent: None,
-                trace_state: None,
-                sampled: None,
-            };
+    fn look_at(&mut self, waiting: Waiting, now: u64, out: &mut Vec<Placed>) {
+        let exchange = &waiting.located.exchange;
+        let full = self.blocked_count + self.trees.waiting() >= WAITING_MOST;
+        let old = now.saturating_sub(exchange.ended) > WAIT_NANOS;
+        let decided = match exchange.role {
+            Role::Server => self.sender(&waiting, old || full),
+            Role::Client => self.caller(&waiting, !(old || full)),
+            Role::Unknown => Ok(Parent::None(Absence::RoleUnknown)),
         };
-        Placed {
-            located,
-            trace_id: context.trace_id,
-            span_id,
-            parent: Some(context.parent),
-            trace_state: context.trace_state,
-            sampled: Some(context.sampled),
+        match decided {
+            Ok(parent) => {
+                if full {
+                    self.counts.over_limit += 1;
+                }
+                let Waiting { located, span } = waiting;
+                self.trees.place(span, located, parent, &mut self.ids, out);
+            }
+            Err(Wait::Connection(connection)) => {
+                self.blocked_count += 1;
+                self.blocked
+                    .entry(connection)
+                    .or_default()
+                    .push((now.saturating_add(WAIT_NANOS), waiting));
+            }
+            Err(Wait::Until(due)) => {
+                self.due.insert((due, waiting.span), waiting);
+            }
         }
     }
+
+    /// The parent of a request: what came with it, or the call at the other end of its connection.
+    fn sender(&mut self, waiting: &Waiting, impatient: bool) -> Result<Parent, Wait> {
+        let exchange = &waiting.located.exchange;
+        if let Some(context) = incoming_context(exchange) {
+            return Ok(Parent::Remote(context));
+        }
+        match self.joins.call_of(&waiting.located) {
+            joins::Call::Span(call) => {
+                self.counts.joined += 1;
+                Ok(Parent::Span(call))
+            }
+            joins::Call::Expected if !impatient => Err(Wait::Until(self.look_again(exchange))),
+            joins::Call::Expected => {
+                self.counts.expired += 1;
+                Ok(Parent::None(Absence::CallNotSeen))
+            }
+            joins::Call::Elsewhere => Ok(Parent::None(Absence::SenderNotWatched)),
+        }
+    }
+
+    /// The parent of a call: the request that it was made for.
+    fn caller(&mut self, waiting: &Waiting, patient: bool) -> Result<Parent, Wait> {
+        let exchange = &waiting.located.exchange;
+        let unit = &exchange.request_unit;
+        let caller = self
+            .processes
+            .get(&unit.pid)
+            .map_or(Caller::None(Absence::NothingServed), |requests| {
+                requests.caller(unit, exchange.started, patient)
+            });
+        match caller {
+            Caller::Span(span) => Ok(Parent::Span(span)),
+            Caller::Waits(connection) => Err(Wait::Connection(connection)),
+            Caller::None(absence) => {
+                self.counts.expired += u64::from(absence == Absence::Expired);
+                Ok(Parent::None(absence))
+            }
+        }
+    }
+
+    /// When an exchange whose other end is still under way is looked at next.
+    fn look_again(&self, exchange: &Exchange) -> u64 {
+        let looked = self.swept_at.max(exchange.ended);
+        looked.saturating_add(SETTLE_NANOS)
+    }
+
+    /// What depended on the request of a connection is looked at again.
+    fn unblock(&mut self, connection: u64) {
+        for (_, waiting) in self.blocked.remove(&connection).unwrap_or_default() {
+            self.blocked_count -= 1;
+            let due = waiting.located.exchange.ended.saturating_add(SETTLE_NANOS);
+            self.due.insert((due, waiting.span), waiting);
+        }
+    }
+
+    fn unblock_all(&mut self) {
+        let connections: Vec<u64> = self.blocked.keys().copied().collect();
+        for connection in connections {
+            self.unblock(connection);
+        }
+    }
+
+    /// Looks again at what has waited for too long.
+    fn expire(&mut self, now: u64) {
+        let old = |waits: &Vec<(u64, Waiting)>| waits.iter().any(|(until, _)| *until <= now);
+        let connections: Vec<u64> = self
+            .blocked
+            .iter()
+            .filter(|(_, waits)| old(waits))
+            .map(|(&connection, _)| connection)
+            .collect();
+        for connection in connections {
+            self.unblock(connection);
+        }
+    }
+
+    /// Forgets what nothing can belong to any more.
+    fn sweep(&mut self, now: u64) {
+        if now.saturating_sub(self.swept_at) < SETTLE_NANOS {
+            return;
+        }
+        self.swept_at = now;
+        for (span, pid, owner) in self.trees.forget(now) {
+            if let Some(requests) = self.processes.get_mut(&pid) {
+                requests.forget(owner, span);
+            }
+        }
+        self.joins.forget(now);
+        self.processes.retain(|_, requests| {
+            requests.forget_acts(now.saturating_sub(WAIT_NANOS));
+            !requests.is_empty()
+        });
+    }
+}
+
+/// Why an exchange cannot be placed yet.
+enum Wait {
+    /// It depends on the request that is open on this connection.
+    Connection(u64),
+    /// The other end is still under way.
+    Until(u64),
 }
 
 /// The trace that the request's sender was in.
@@ -257,6 +348,3 @@ fn incoming_context(exchange: &Exchange) -> Option<TraceContext> {
     }
     TraceContext::parse(http.traceparent.as_deref()?, http.tracestate.as_deref())
 }
-
-#[cfg(test)]
-mod tests;

@@ -39,7 +39,7 @@ pub fn span(placed: Placed, process: Arc<Process>, clock: &Clock, redact_query: 
     Span {
         trace_id: placed.trace_id,
         span_id: placed.span_id,
-        parent: placed.parent,
+        parent: placed.parent.ok(),
         trace_state: placed.trace_state,
         name,
         kind,

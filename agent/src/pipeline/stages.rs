@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use agent_common::{Call, DataEvent, OpenEvent, flag, kind, role};
+use agent_common::{Call, DataEvent, OpenEvent, ProcessEvent, flag, kind, role};
 use anyhow::Context as _;
 use aya::maps::{self, MapData, PerCpuArray};
 use aya_log::EbpfLogger;
@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     attach::{Hooks, Kernel},
-    capture::{self, Clock, Connections, Event, Located, Processes, Reader, monotonic_nanos},
+    capture::{self, Clock, Connections, Event, Located, Processes, Reader, Units, monotonic_nanos},
     config::{Sampler, Settings},
     correlate::{Correlator, Placed},
     discover::{Discovery, SyscallSet},
@@ -41,6 +41,7 @@ pub struct Stages {
 /// What an event flows through.
 struct Flow {
     processes: Processes,
+    units: Units,
     connections: Connections,
     correlator: Correlator<RandomIds>,
     clock: Clock,
@@ -63,6 +64,7 @@ impl Stages {
             calls,
             connections,
             verdicts,
+            runtimes,
             counters,
         } = kernel;
         let told = capture::ConnectionSettings {
@@ -84,6 +86,7 @@ impl Stages {
             log,
             flow: Flow {
                 processes: Processes::new(Discovery::new(settings), watched),
+                units: Units::new(runtimes),
                 connections: Connections::new(told, connections, verdicts),
                 correlator: Correlator::new(RandomIds::default()),
                 clock: Clock::new(),
@@ -107,6 +110,10 @@ impl Stages {
         // First the hooks, so that no child of a watched process is missed; then the processes; then their calls.
         self.hooks.follow()?;
         self.flow.processes.watch_selected()?;
+        for pid in self.flow.processes.pids() {
+            self.flow.units.begins(pid);
+        }
+        self.flow.attach_probes(&mut self.hooks);
         if self.hook_all {
             self.hooks.hook(SyscallSet::ALL)?;
         }
@@ -155,6 +162,7 @@ impl Stages {
             if let Err(error) = hooks.hook(flow.processes.take_wanted()) {
                 tracing::warn!("calls of a new process are not seen: {error:#}");
             }
+            flow.attach_probes(hooks);
         });
         if let Some(log) = &mut self.log {
             log.flush();
@@ -164,6 +172,7 @@ impl Stages {
 
     fn tidy(&mut self) {
         let now = monotonic_nanos();
+        self.flow.place(now);
         if now.saturating_sub(self.tidied_at) >= TIDY_EVERY_NANOS {
             self.tidied_at = now;
             self.flow.tidy(now);
@@ -180,15 +189,17 @@ impl Flow {
                 let Self {
                     connections, located, ..
                 } = self;
+                let (pid, ends) = (connections.pid(close.id), connections.ends(close.id));
                 connections.close(&close, |exchange| located.push(exchange));
                 self.correlate();
                 if !self.connections.is_followed(close.id) {
-                    self.correlator.connection_ended(close.id, &mut self.placed);
-                    self.emit();
+                    let ends = ends.map(|(ends, _)| ends);
+                    self.correlator.connection_ended(pid.unwrap_or_default(), close.id, ends);
                 }
             }
             Event::Process(process) => {
                 self.processes.handle(&process);
+                self.follow_units(&process);
                 if process.header.kind == kind::EXIT {
                     let Self {
                         connections, located, ..
@@ -202,22 +213,41 @@ impl Flow {
         }
     }
 
+    /// Keeps up with what is known of a process's runtime.
+    fn follow_units(&mut self, process: &ProcessEvent) {
+        let pid = process.header.pid;
+        match process.header.kind {
+            kind::EXIT => self.units.ends(pid),
+            kind::EXEC if self.processes.is_running(pid) => self.units.begins(pid),
+            kind::LISTEN if self.processes.is_running(pid) => self.units.is_up(pid),
+            _ => {}
+        }
+    }
+
+    /// Probes what is new; what cannot be probed costs that alone.
+    fn attach_probes(&mut self, hooks: &mut Hooks) {
+        for probe in self.units.take_wanted() {
+            if let Err(error) = hooks.probe(&probe) {
+                tracing::warn!("{error:#}");
+            }
+        }
+    }
+
     fn open(&mut self, mut event: OpenEvent) {
+        self.units.is_up(event.header.pid);
         // The kernel side knows an accepted socket by its listener's backlog; one that was opened with a backlog of 0
         // leaves no such trace.
         if event.role == role::CLIENT && self.processes.listens_on(event.header.pid, event.local_port) {
             event.role = role::SERVER;
         }
         self.connections.open(&event);
+        if let Some((ends, role)) = self.connections.ends(event.id) {
+            self.correlator.opened(ends, role);
+        }
     }
 
     fn data(&mut self, event: &DataEvent, head: &[u8], tail: &[u8]) {
-        let received = event.header.flags & flag::SENT == 0;
-        let blocking = event.header.flags & flag::BLOCKING != 0;
-        if received && blocking && self.connections.serves(event.id) {
-            self.correlator
-                .request_read(event.header.tid, event.id, event.ended, &mut self.placed);
-        }
+        self.tell_correlator(event);
         let Self {
             connections, located, ..
         } = self;
@@ -225,17 +255,34 @@ impl Flow {
         self.correlate();
     }
 
-    /// Gives what is finished its place, and lets go what has one.
+    /// What the correlator must know before an exchange is over.
+    fn tell_correlator(&mut self, event: &DataEvent) {
+        let sent = event.header.flags & flag::SENT != 0;
+        match (sent, self.connections.serves(event.id)) {
+            (false, true) => self
+                .correlator
+                .request_read(event.header.pid, event.id, event.ended),
+            (true, true) => self
+                .correlator
+                .response_written(event.id, &capture::unit(event)),
+            (true, false) => self.correlator.call_made(&capture::unit(event), event.began),
+            (false, false) => {}
+        }
+    }
+
+    /// Hands over what is finished.
     fn correlate(&mut self) {
         let Self {
-            correlator,
-            placed,
-            located,
-            ..
+            correlator, located, ..
         } = self;
         for exchange in located.drain(..) {
-            correlator.handle(exchange, placed);
+            correlator.handle(exchange);
         }
+    }
+
+    /// Gives what has waited long enough its place.
+    fn place(&mut self, now: u64) {
+        self.correlator.poll(now, &mut self.placed);
         self.emit();
     }
 
@@ -263,8 +310,6 @@ impl Flow {
         } = self;
         connections.forget_lingering(now, |exchange| located.push(exchange));
         self.correlate();
-        self.correlator.poll(now, &mut self.placed);
-        self.emit();
     }
 
     fn finish(&mut self) {

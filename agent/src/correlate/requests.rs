@@ -1,0 +1,336 @@
+//! The requests that one process serves: which are open, which unit answered which, and whom a call was made for.
+//!
+//! A unit owns the requests that it answered. A call belongs to the request that its unit, or the nearest unit that it
+//! came from, was serving when it acted for the call: the line of units says when each handed on to the next.
+
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+
+use agent_common::unit::unit_kind;
+use agent_protocols::{Exchange, Step, Unit};
+
+use super::Absence;
+
+/// How long after a request's end a task that came from it still works for it, in nanoseconds. What lives longer is
+/// more likely a helper that serves everybody, and only happened to be made first by this request.
+const AFTERMATH_NANOS: u64 = 60_000_000_000;
+
+/// Requests kept of one unit: more than one are only those on a kept connection.
+const KEPT_PER_UNIT: usize = 64;
+
+/// The requests of one process.
+#[derive(Debug, Default)]
+pub(super) struct Requests {
+    /// Requests whose response has not begun: when they were read, and their connections.
+    unanswered: BTreeSet<(u64, u64)>,
+    /// All that have not ended, by connection.
+    open: HashMap<u64, Open>,
+    /// Requests by the unit that answers them.
+    owned: HashMap<u64, VecDeque<Owned>>,
+    /// Contexts that answered several requests at once: an event loop's own, not a request's.
+    shared: HashSet<u64>,
+    /// When units that a request may have started last made a call.
+    acted: HashMap<u64, u64>,
+}
+
+/// A request that has not ended.
+#[derive(Clone, Copy, Debug)]
+struct Open {
+    since: u64,
+    /// The unit that began to answer.
+    owner: Option<u64>,
+}
+
+/// A request that a unit answers.
+#[derive(Clone, Copy, Debug)]
+struct Owned {
+    connection: u64,
+    began: u64,
+    /// None while it is open.
+    ended: Option<u64>,
+    /// The span, once the request has ended.
+    span: Option<u64>,
+}
+
+/// Whom a call was made for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Caller {
+    /// For the request with this span.
+    Span(u64),
+    /// That depends on the open request on this connection.
+    Waits(u64),
+    /// For no request that is known.
+    None(Absence),
+}
+
+impl Requests {
+    /// Bytes were read from an accepted connection: a request begins, unless it is part of one.
+    pub(super) fn read(&mut self, connection: u64, at: u64) {
+        if !self.open.contains_key(&connection) {
+            self.open.insert(
+                connection,
+                Open {
+                    since: at,
+                    owner: None,
+                },
+            );
+            self.unanswered.insert((at, connection));
+        }
+    }
+
+    /// Bytes were written to it: the request is answered. True if that was not known before.
+    pub(super) fn answered(&mut self, connection: u64, unit: &Unit) -> bool {
+        let Some(open) = self.open.get_mut(&connection) else {
+            return false;
+        };
+        if open.owner.is_some() {
+            return false;
+        }
+        let Some(owner) = owner(unit) else { return false };
+        open.owner = Some(owner);
+        let since = open.since;
+        self.unanswered.remove(&(since, connection));
+        self.own(
+            owner,
+            Owned {
+                connection,
+                began: since,
+                ended: None,
+                span: None,
+            },
+        );
+        true
+    }
+
+    /// The request that was open on a connection is over, or was none.
+    pub(super) fn over(&mut self, connection: u64) {
+        let Some(open) = self.open.remove(&connection) else {
+            return;
+        };
+        self.unanswered.remove(&(open.since, connection));
+        if let Some(owner) = open.owner {
+            self.disown(owner, |owned| owned.connection == connection && owned.ended.is_none());
+        }
+    }
+
+    /// A request was served, with this span. The unit that owns it, if one does.
+    pub(super) fn served(&mut self, connection: u64, span: u64, exchange: &Exchange) -> Option<u64> {
+        self.over(connection);
+        let owner = owner_of(exchange)?;
+        self.own(
+            owner,
+            Owned {
+                connection,
+                began: exchange.started,
+                ended: Some(exchange.ended),
+                span: Some(span),
+            },
+        );
+        Some(owner)
+    }
+
+    /// Forgets the request with this span, which `owner` answered.
+    pub(super) fn forget(&mut self, owner: u64, span: u64) {
+        self.disown(owner, |owned| owned.span == Some(span));
+    }
+
+    /// A unit made a call.
+    pub(super) fn acted(&mut self, unit: &Unit, at: u64) {
+        let mut line = unit.line.steps();
+        if let (Some(first), Some(_)) = (line.next(), line.next())
+            && is_spawned(first.id)
+        {
+            let last = self.acted.entry(first.id).or_default();
+            *last = (*last).max(at);
+        }
+    }
+
+    /// Forgets what units did before this moment.
+    pub(super) fn forget_acts(&mut self, before: u64) {
+        self.acted.retain(|_, at| *at >= before);
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.open.is_empty() && self.owned.is_empty() && self.acted.is_empty()
+    }
+
+    /// Whom a call was made for that `unit` began at `at`. `patient`: an open request may be waited for.
+    pub(super) fn caller(&self, unit: &Unit, at: u64, patient: bool) -> Caller {
+        let mut until = at;
+        let mut spawned = None;
+        let mut first = true;
+        for step in unit.line.steps() {
+            if !first {
+                until = step.until;
+            }
+            match self.serving(step, until) {
+                // What a unit that serves one request at a time is serving is certain, whatever else is open.
+                Serving::One(owned) if first && serves_one(step.id, owned.began) => {
+                    return self.certain(owned, patient);
+                }
+                Serving::One(owned) => return self.inherited(owned, spawned, at, patient),
+                Serving::Several => return Caller::None(Absence::SeveralRequests),
+                Serving::No => {}
+            }
+            if is_spawned(step.id) {
+                spawned.get_or_insert(step.id);
+            }
+            first = false;
+        }
+        match self.earliest_unanswered(at) {
+            Some(connection) if patient => Caller::Waits(connection),
+            _ => Caller::None(self.why_none(unit)),
+        }
+    }
+
+    /// A request that a unit further up is serving: one that is not answered yet may belong to a nearer unit.
+    fn inherited(&self, owned: &Owned, spawned: Option<u64>, at: u64, patient: bool) -> Caller {
+        if let Some(connection) = self.earliest_unanswered(at) {
+            return if patient {
+                Caller::Waits(connection)
+            } else {
+                Caller::None(Absence::Expired)
+            };
+        }
+        let Some(unit) = spawned else {
+            return self.certain(owned, patient);
+        };
+        // A thread or goroutine that outlives the request may belong to a pool that serves all.
+        let Some(ended) = owned.ended else {
+            return self.certain(owned, patient);
+        };
+        if at > ended || self.acted.get(&unit).is_some_and(|&last| last > ended) {
+            return Caller::None(Absence::OutlivedRequest);
+        }
+        self.certain(owned, patient)
+    }
+
+    fn certain(&self, owned: &Owned, patient: bool) -> Caller {
+        match owned.span {
+            Some(span) => Caller::Span(span),
+            None if patient => Caller::Waits(owned.connection),
+            None => Caller::None(Absence::Expired),
+        }
+    }
+
+    /// The request that a unit was serving at a moment.
+    fn serving(&self, step: &Step, at: u64) -> Serving<'_> {
+        let Some(requests) = self.owned.get(&step.id) else {
+            return Serving::No;
+        };
+        if self.shared.contains(&step.id) {
+            return Serving::Several;
+        }
+        let within = |owned: &&Owned| owned.began <= at && owned.ended.is_none_or(|ended| at <= ended);
+        let mut then = requests.iter().filter(within);
+        match (then.next(), then.next()) {
+            (Some(only), None) => Serving::One(only),
+            (Some(_), Some(_)) => Serving::Several,
+            (None, _) => self.aftermath(step, requests, at),
+        }
+    }
+
+    /// A task that was made for a request and answered it alone works for it also after its end.
+    fn aftermath<'a>(&self, step: &Step, requests: &'a VecDeque<Owned>, at: u64) -> Serving<'a> {
+        let (Some(only), None) = (requests.front(), requests.get(1)) else {
+            return Serving::No;
+        };
+        let made_for_it = made_at(step.id)
+            .is_some_and(|made| made >= only.began && only.ended.is_none_or(|ended| made <= ended));
+        let soon_after = only
+            .ended
+            .is_some_and(|ended| at > ended && at - ended < AFTERMATH_NANOS);
+        if made_for_it && soon_after {
+            Serving::One(only)
+        } else {
+            Serving::No
+        }
+    }
+
+    /// A request that was read before `at` and of which nobody knows who answers it.
+    fn earliest_unanswered(&self, at: u64) -> Option<u64> {
+        let &(since, connection) = self.unanswered.first()?;
+        (since <= at).then_some(connection)
+    }
+
+    fn why_none(&self, unit: &Unit) -> Absence {
+        if self.owned.is_empty() && self.open.is_empty() {
+            Absence::NothingServed
+        } else if unit.line.steps().next().is_none() {
+            Absence::UnitUnknown
+        } else {
+            Absence::NotServing
+        }
+    }
+
+    fn own(&mut self, owner: u64, owned: Owned) {
+        let requests = self.owned.entry(owner).or_default();
+        let overlaps = |other: &Owned| {
+            let ended = |request: &Owned| request.ended.unwrap_or(u64::MAX);
+            other.began < ended(&owned) && owned.began < ended(other)
+        };
+        if kind(owner) == unit_kind::CONTEXT && requests.iter().any(overlaps) {
+            self.shared.insert(owner);
+        }
+        if requests.len() >= KEPT_PER_UNIT {
+            requests.pop_front();
+        }
+        requests.push_back(owned);
+    }
+
+    fn disown(&mut self, owner: u64, which: impl Fn(&Owned) -> bool) {
+        if let Some(requests) = self.owned.get_mut(&owner) {
+            requests.retain(|owned| !which(owned));
+            if requests.is_empty() {
+                self.shared.remove(&owner);
+                self.owned.remove(&owner);
+            }
+        }
+    }
+}
+
+/// What a unit was serving.
+enum Serving<'a> {
+    One(&'a Owned),
+    Several,
+    No,
+}
+
+/// The unit that owns a request that was served: it began to answer it. A thread must have read it, too, and be unable to
+/// do anything else meanwhile.
+fn owner_of(exchange: &Exchange) -> Option<u64> {
+    let request = &exchange.request_unit;
+    let answer = exchange.response_unit.as_ref().unwrap_or(request);
+    let owner = owner(answer)?;
+    let thread = kind(owner) == unit_kind::THREAD;
+    (!thread || request.blocking && request.tid == answer.tid).then_some(owner)
+}
+
+/// Whether a unit can serve nothing but the request that began then: by its nature, or because it was made for it.
+fn serves_one(id: u64, began: u64) -> bool {
+    kind(id) != unit_kind::CONTEXT || made_at(id).is_some_and(|made| made >= began)
+}
+
+/// The unit that owns what `unit` answers. A thread can own a request only if it could do nothing else meanwhile.
+fn owner(unit: &Unit) -> Option<u64> {
+    let first = unit.line.steps().next()?;
+    let thread = kind(first.id) == unit_kind::THREAD;
+    (!thread || unit.blocking).then_some(first.id)
+}
+
+/// Started to run beside what started it, and able to outlive it.
+fn is_spawned(id: u64) -> bool {
+    matches!(
+        kind(id),
+        unit_kind::THREAD | unit_kind::GOROUTINE | unit_kind::GREENLET
+    )
+}
+
+/// When a context was made, if that was seen.
+fn made_at(id: u64) -> Option<u64> {
+    let made = id & ((1 << unit_kind::SHIFT) - 1);
+    (kind(id) == unit_kind::CONTEXT && id & unit_kind::FOUND == 0).then_some(made)
+}
+
+fn kind(id: u64) -> u64 {
+    id >> unit_kind::SHIFT
+}
