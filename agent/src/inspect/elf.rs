@@ -4,17 +4,24 @@ use std::{fs::File, ops::Range};
 
 use object::{
     Endianness, ReadCache, ReadRef as _, StringTable,
-    elf::{DT_NEEDED, Dyn64, FileHeader64, PT_INTERP, PT_LOAD, ProgramHeader64, SHT_DYNSYM, Sym64},
+    elf::{
+        DT_NEEDED, Dyn64, EM_X86_64, FileHeader64, PF_X, PT_INTERP, PT_LOAD, ProgramHeader64, SHT_DYNSYM,
+        Sym64,
+    },
     read::elf::{Dyn as _, FileHeader as _, ProgramHeader as _, SectionHeader as _, SectionTable, Sym as _},
 };
 
 /// Largest table that is read as a whole; the largest known (of browsers and of Node.js) have a tenth of it.
 const TABLE_BYTES: u64 = 64 * 1024 * 1024;
 
+/// Size of a page on x86-64; where pages are larger, segments are aligned to those.
+const PAGE: u64 = 4096;
+
 type Data<'a> = &'a ReadCache<File>;
 
 /// An ELF file of 64 bits.
 pub struct Elf<'a> {
+    machine: u16,
     endian: Endianness,
     segments: &'a [ProgramHeader64<Endianness>],
     sections: SectionTable<'a, FileHeader64<Endianness>, Data<'a>>,
@@ -36,11 +43,17 @@ impl<'a> Elf<'a> {
         let header = FileHeader64::<Endianness>::parse(data).ok()?;
         let endian = header.endian().ok()?;
         Some(Self {
+            machine: header.e_machine(endian),
             endian,
             segments: header.program_headers(endian, data).ok()?,
             sections: header.sections(endian, data).ok()?,
             data,
         })
+    }
+
+    /// Whether its code is for x86-64.
+    pub fn is_x86_64(&self) -> bool {
+        self.machine == EM_X86_64
     }
 
     /// Whether a loader completes it: a program with an interpreter, or a library.
@@ -113,6 +126,36 @@ impl<'a> Elf<'a> {
         };
         let (offset, size) = self.segments.iter().find(is_writable)?.file_range(self.endian);
         Some(offset..offset.checked_add(size)?)
+    }
+
+    /// Where the parts of the program that come from the file are in it.
+    pub fn loaded(&self) -> Vec<Range<u64>> {
+        self.segments
+            .iter()
+            .filter(|segment| segment.p_type(self.endian) == PT_LOAD)
+            .filter_map(|segment| {
+                let (offset, size) = segment.file_range(self.endian);
+                Some(offset..offset.checked_add(size)?)
+            })
+            .collect()
+    }
+
+    /// What is to be added to its virtual addresses in a process that has the code at an offset in the file mapped at
+    /// an address.
+    pub fn bias(&self, mapped_at: u64, offset: u64) -> Option<u64> {
+        let code = self.segments.iter().find(|segment| {
+            let (start, size) = segment.file_range(self.endian);
+            // A mapping begins at the start of a page.
+            let start = start & !(PAGE - 1);
+            segment.p_type(self.endian) == PT_LOAD
+                && segment.p_flags(self.endian) & PF_X != 0
+                && (start..start.saturating_add(size).saturating_add(PAGE)).contains(&offset)
+        })?;
+        let address = code
+            .p_vaddr(self.endian)
+            .wrapping_add(offset)
+            .wrapping_sub(code.p_offset(self.endian));
+        Some(mapped_at.wrapping_sub(address))
     }
 
     /// Where the bytes from a virtual address to the end of its segment are in the file.

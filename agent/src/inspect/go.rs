@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{elf::Elf, imports};
+use super::{elf::Elf, imports, pclntab::Table};
 use crate::discover::{Syscall, SyscallSet};
 
 /// Start of the build information (Go, src/debug/buildinfo/buildinfo.go).
@@ -60,10 +60,7 @@ pub fn build(elf: &Elf<'_>) -> Option<GoBuild> {
 /// that are not linked are not used. Names stay in a stripped executable, and those of inlined functions too, because
 /// panics print them.
 pub fn syscalls(elf: &Elf<'_>) -> Option<SyscallSet> {
-    let table = [".gopclntab", ".data.rel.ro.gopclntab"]
-        .iter()
-        .find_map(|name| elf.section(name))?;
-    let mut names = function_names(elf, &table)?;
+    let mut names = Table::of_section(elf)?.names;
     // Every socket is read and written by these two, through internal/poll.
     let mut used: SyscallSet = [Syscall::Read, Syscall::Write].into_iter().collect();
     while names.start < names.end {
@@ -83,24 +80,6 @@ pub fn syscalls(elf: &Elf<'_>) -> Option<SyscallSet> {
         names.start += end as u64;
     }
     Some(used)
-}
-
-/// Where the names are in the table. Its header (Go, src/runtime/symtab.go, `pcHeader`): magic, two zero bytes, the size
-/// of an instruction and of a pointer, then words: functions, files, text start, offset of the function names, offset of
-/// the compilation units behind them, ….
-fn function_names(elf: &Elf<'_>, table: &Range<u64>) -> Option<Range<u64>> {
-    const MAGICS: [u32; 3] = [0xffff_fffa, 0xffff_fff0, 0xffff_fff1]; // Go 1.16, 1.18, 1.20 and newer
-    let header = elf.bytes(table, 8 + 6 * 8)?;
-    let magic = u64_of(elf, header.get(..8)?)? as u32;
-    let word = |index: usize| u64_of(elf, header.get(8 + 8 * index..16 + 8 * index)?);
-    // Until 1.17 there is no text start between.
-    let first = match magic {
-        magic if magic == MAGICS[0] => 2,
-        magic if MAGICS.contains(&magic) => 3,
-        _ => return None,
-    };
-    let names = table.start.checked_add(word(first)?)?..table.start.checked_add(word(first + 1)?)?;
-    (names.start <= names.end && names.end <= table.end).then_some(names)
 }
 
 fn start_of_build_info(elf: &Elf<'_>) -> Option<Range<u64>> {

@@ -9,6 +9,10 @@ use procfs::process::{MMPermissions, MMapPath, Process};
 pub struct Mapped {
     /// Where it can be opened from here.
     pub path: PathBuf,
+    /// Where the first of its code is in the process's memory.
+    pub address: u64,
+    /// Where that is in the file.
+    pub offset: u64,
     name: String,
 }
 
@@ -66,6 +70,8 @@ pub fn files(pid: u32) -> Vec<Mapped> {
             } else {
                 PathBuf::from(format!("/proc/{pid}/root{shown}"))
             },
+            address: map.address.0,
+            offset: map.offset,
             name: shown.rsplit('/').next().unwrap_or_default().to_owned(),
         });
     }

@@ -1,0 +1,252 @@
+//! GO: how the kernel side tells goroutines apart, and where they start others and send requests.
+//!
+//! Measured with Go 1.19 to 1.27 on x86-64. All that is needed of a program stays in it when it is stripped.
+
+mod code;
+mod functions;
+mod layout;
+mod live;
+#[cfg(test)]
+mod tests;
+mod window;
+
+use std::{
+    fs::File,
+    path::{Path, PathBuf},
+};
+
+use agent_common::{Runtime, unit::runtime_kind};
+use object::ReadCache;
+
+use self::{
+    code::{Code, Slot},
+    functions::{Function, Functions},
+    layout::Layout,
+};
+use super::{Probe, ProbeKind, UnitPlan};
+use crate::inspect::{
+    elf::Elf,
+    executable, go,
+    mapped::{self, Mapped},
+};
+
+/// The functions that are looked at.
+const NAMES: [&str; 5] = [
+    "runtime.mcall",
+    "runtime.systemstack",
+    "runtime.newproc.func1",
+    "runtime.runqput",
+    "net/http.(*persistConn).roundTrip",
+];
+const MCALL: usize = 0;
+const SYSTEMSTACK: usize = 1;
+/// What `newproc`, which a `go` statement calls, does on the thread's system goroutine.
+const NEWPROC: usize = 2;
+/// Makes a goroutine run, the second argument.
+const RUNQPUT: usize = 3;
+const ROUND_TRIP: usize = 4;
+
+/// Longest function that is looked at, in bytes; `roundTrip` has about 4000.
+const CODE_BYTES: u64 = 64 * 1024;
+
+/// From a `persistConn` of `net/http` to the socket: `conn`, an interface, behind `alt`, `t` and `cacheKey`; `fd`, the
+/// only field of `net.conn`; `pfd`, the first of `netFD`; `Sysfd` behind `fdmu` (Go, src/net/http/transport.go,
+/// src/net/net.go, src/net/fd_posix.go, src/internal/poll/fd_unix.go; 1.17 to 1.27).
+const TO_SOCKET: [u16; 4] = [80, 0, 0, 16];
+
+/// What is to be known of a process's goroutines; nothing if it has no Go.
+///
+/// The program itself may be Go's, or one of its libraries.
+pub fn plan(pid: u32) -> UnitPlan {
+    if let Some(plan) = plan_of(pid, &executable(pid), None) {
+        return plan;
+    }
+    let libraries = mapped::files(pid);
+    let mut plans = libraries
+        .iter()
+        .filter(|library| !library.is_libc())
+        .filter_map(|library| plan_of(pid, &library.path, Some(library)));
+    match (plans.next(), plans.next()) {
+        (Some(plan), None) => plan,
+        (Some(_), Some(_)) => without_goroutines("the process has several libraries with a Go of their own"),
+        (None, _) => UnitPlan::default(),
+    }
+}
+
+/// `None`: the file has no Go.
+fn plan_of(pid: u32, path: &Path, library: Option<&Mapped>) -> Option<UnitPlan> {
+    let file = File::open(path).ok()?;
+    let data = ReadCache::new(file.try_clone().ok()?);
+    let elf = Elf::parse(&data)?;
+    // Without a section of its own the build information would have to be searched in all of a process's libraries.
+    if library.is_some() && elf.section(BUILD_INFO).is_none() {
+        return None;
+    }
+    let version = go::build(&elf)?.version;
+    let program = Program::of(elf, &file, path);
+    Some(
+        program
+            .and_then(|program| program.plan(pid, library, &version))
+            .unwrap_or_else(|reason| without_goroutines(&reason)),
+    )
+}
+
+/// Section of the build information.
+const BUILD_INFO: &str = ".go.buildinfo";
+
+fn without_goroutines(reason: &str) -> UnitPlan {
+    UnitPlan {
+        missing: vec![format!(
+            "goroutines are not told apart, so work is related by thread only: {reason}"
+        )],
+        ..UnitPlan::default()
+    }
+}
+
+/// A Go program or library.
+struct Program<'a> {
+    elf: Elf<'a>,
+    path: PathBuf,
+    functions: Vec<Function>,
+}
+
+impl<'a> Program<'a> {
+    fn of(elf: Elf<'a>, file: &File, path: &Path) -> Result<Self, String> {
+        if !elf.is_x86_64() {
+            return Err("Go's code is understood for x86-64 only".to_owned());
+        }
+        let functions = Functions::of(&elf, file)
+            .and_then(|functions| functions.named(&NAMES))
+            .ok_or("the program's table of functions was not found")?;
+        Ok(Self {
+            elf,
+            path: path.to_owned(),
+            functions,
+        })
+    }
+
+    fn plan(&self, pid: u32, library: Option<&Mapped>, version: &str) -> Result<UnitPlan, String> {
+        let layout = layout::of(version)?;
+        self.check(layout).ok_or_else(|| {
+            format!("the program's code does not fit Go {version}, which it says it was built with")
+        })?;
+        let mut plan = UnitPlan {
+            runtime: Some(Runtime {
+                kind: runtime_kind::GO,
+                tls_offset: self.slot_of_g(pid, library)?,
+                first: layout.m,
+                second: layout.goid,
+                third: layout.curg,
+                ..Runtime::default()
+            }),
+            ..UnitPlan::default()
+        };
+        self.add_start(&mut plan);
+        self.add_request(&mut plan);
+        Ok(plan)
+    }
+
+    /// Whether two of the offsets are those of the program's own code: `mcall` reads `g.m`, `systemstack` compares with
+    /// `m.curg` (Go, src/runtime/asm_amd64.s, 1.17 to 1.27). The third the kernel side can check only with a goroutine.
+    fn check(&self, layout: Layout) -> Option<()> {
+        let reads_m = self.codes(MCALL).any(|code| code.reads_of_g(layout.m));
+        let compares_curg = self.codes(SYSTEMSTACK).any(|code| code.compares_at(layout.curg));
+        (reads_m && compares_curg).then_some(())
+    }
+
+    /// Where a thread's `g` is, from the thread pointer.
+    fn slot_of_g(&self, pid: u32, library: Option<&Mapped>) -> Result<i64, String> {
+        let slot = self
+            .codes(MCALL)
+            .find_map(|code| code.slot_of_g())
+            .ok_or("where the program keeps the running goroutine was not found in its code")?;
+        match slot {
+            Slot::Offset(offset) => Some(offset).filter(|offset| live::is_slot(*offset)),
+            Slot::Got(address) => {
+                library.and_then(|library| live::thread_offset(pid, library, &self.elf, address))
+            }
+        }
+        .ok_or_else(|| "where the program keeps the running goroutine could not be read from it".to_owned())
+    }
+
+    fn add_start(&self, plan: &mut UnitPlan) {
+        let targets: Vec<u64> = self
+            .named(RUNQPUT)
+            .map(|function| function.addresses.start)
+            .collect();
+        let calls: Vec<u64> = self
+            .codes(NEWPROC)
+            .flat_map(|code| code.calls(&targets))
+            .collect();
+        let probe = match calls[..] {
+            [call] => self.probe(ProbeKind::GoroutineStarted, call, 0),
+            _ => None,
+        };
+        match probe {
+            Some(probe) => plan.probes.push(probe),
+            None => plan.missing.push(
+                "what a goroutine does is not related to the request it was started for: the place where Go starts \
+                 goroutines was not found in the program's code"
+                    .to_owned(),
+            ),
+        }
+    }
+
+    /// A program without this function sends no requests with `net/http`: the linker leaves out what is not used.
+    fn add_request(&self, plan: &mut UnitPlan) {
+        if self.named(ROUND_TRIP).next().is_none() {
+            return;
+        }
+        let places: Vec<u64> = self
+            .codes(ROUND_TRIP)
+            .filter_map(|code| code.behind_stack_check())
+            .collect();
+        let probe = match places[..] {
+            [place] => self.probe(ProbeKind::RequestSent, place, cookie(TO_SOCKET)),
+            _ => None,
+        };
+        match probe {
+            Some(probe) => plan.probes.push(probe),
+            None => plan.missing.push(
+                "requests that the program sends with net/http are not related to those it answers: the place where \
+                 it sends them was not found in its code"
+                    .to_owned(),
+            ),
+        }
+    }
+
+    fn named(&self, name: usize) -> impl Iterator<Item = &Function> {
+        self.functions
+            .iter()
+            .filter(move |function| function.name == name)
+    }
+
+    fn codes(&self, name: usize) -> impl Iterator<Item = Code<'a>> {
+        self.named(name).filter_map(|function| {
+            let addresses = &function.addresses;
+            let length = addresses.end.checked_sub(addresses.start)?.min(CODE_BYTES);
+            let bytes = self.elf.bytes(&self.elf.at_address(addresses.start)?, length)?;
+            Some(Code {
+                address: addresses.start,
+                bytes,
+            })
+        })
+    }
+
+    fn probe(&self, kind: ProbeKind, address: u64, cookie: u64) -> Option<Probe> {
+        Some(Probe {
+            kind,
+            path: self.path.clone(),
+            offset: self.elf.at_address(address)?.start,
+            cookie,
+        })
+    }
+}
+
+/// Four numbers of 16 bits, the first lowest.
+fn cookie(offsets: [u16; 4]) -> u64 {
+    offsets
+        .iter()
+        .rev()
+        .fold(0, |cookie, offset| cookie << 16 | u64::from(*offset))
+}

@@ -3,6 +3,8 @@
 //! Nothing here is guessed: what cannot be found or does not check leaves the process with its threads as units, and
 //! the reason is said by `sidelight ps`.
 
+pub mod go;
+
 use std::path::PathBuf;
 
 use agent_common::Runtime;
