@@ -114,5 +114,5 @@ pub mod register {
 const _: () = {
     assert!(size_of::<UnitChain>() == 128);
     assert!(size_of::<UnitKey>() == 16);
-    assert!(size_of::<Runtime>() == 88);
+    assert!(size_of::<Runtime>() == 80);
 };

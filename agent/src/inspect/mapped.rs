@@ -9,6 +9,12 @@ use procfs::process::{MMPermissions, MMapPath, Process};
 pub struct Mapped {
     /// Where it can be opened from here.
     pub path: PathBuf,
+    /// Where the process sees it.
+    pub shown: PathBuf,
+    /// Where its code begins in memory.
+    pub address: u64,
+    /// Which offset in the file that is.
+    pub offset: u64,
     name: String,
 }
 
@@ -66,6 +72,9 @@ pub fn files(pid: u32) -> Vec<Mapped> {
             } else {
                 PathBuf::from(format!("/proc/{pid}/root{shown}"))
             },
+            shown: PathBuf::from(shown),
+            address: map.address.0,
+            offset: map.offset,
             name: shown.rsplit('/').next().unwrap_or_default().to_owned(),
         });
     }
