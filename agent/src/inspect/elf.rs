@@ -5,10 +5,13 @@ use std::{fs::File, ops::Range};
 use object::{
     Endianness, ReadCache, ReadRef as _, StringTable,
     elf::{
-        DT_NEEDED, Dyn64, EM_X86_64, FileHeader64, PF_X, PT_INTERP, PT_LOAD, ProgramHeader64, SHT_DYNSYM,
-        Sym64,
+        DT_NEEDED, Dyn64, EM_AARCH64, EM_X86_64, ET_EXEC, FileHeader64, PF_X, PT_INTERP, PT_LOAD, PT_TLS,
+        ProgramHeader64, R_AARCH64_RELATIVE, R_AARCH64_TLS_DTPMOD, R_X86_64_DTPMOD64, R_X86_64_RELATIVE,
+        Rela64, SHF_ALLOC, SHT_DYNSYM, Sym64,
     },
-    read::elf::{Dyn as _, FileHeader as _, ProgramHeader as _, SectionHeader as _, SectionTable, Sym as _},
+    read::elf::{
+        Dyn as _, FileHeader as _, ProgramHeader as _, Rela as _, SectionHeader as _, SectionTable, Sym as _,
+    },
 };
 
 /// Largest table that is read as a whole; the largest known (of browsers and of Node.js) have a tenth of it.
@@ -21,11 +24,34 @@ type Data<'a> = &'a ReadCache<File>;
 
 /// An ELF file of 64 bits.
 pub struct Elf<'a> {
-    machine: u16,
     endian: Endianness,
+    machine: u16,
+    is_fixed: bool,
     segments: &'a [ProgramHeader64<Endianness>],
     sections: SectionTable<'a, FileHeader64<Endianness>, Data<'a>>,
     data: Data<'a>,
+}
+
+/// A part of the file that is loaded, zeroed memory behind it not counted.
+#[derive(Clone, Copy, Debug)]
+pub struct Load {
+    /// Its virtual address.
+    pub address: u64,
+    /// Its offset in the file.
+    pub offset: u64,
+    /// Its bytes in the file.
+    pub size: u64,
+    /// Whether it is code.
+    pub is_code: bool,
+}
+
+/// A processor architecture that is known here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Machine {
+    /// x86-64.
+    X86_64,
+    /// arm64.
+    Arm64,
 }
 
 /// A dynamic symbol.
@@ -43,8 +69,9 @@ impl<'a> Elf<'a> {
         let header = FileHeader64::<Endianness>::parse(data).ok()?;
         let endian = header.endian().ok()?;
         Some(Self {
-            machine: header.e_machine(endian),
             endian,
+            machine: header.e_machine(endian),
+            is_fixed: header.e_type(endian) == ET_EXEC,
             segments: header.program_headers(endian, data).ok()?,
             sections: header.sections(endian, data).ok()?,
             data,
@@ -181,5 +208,83 @@ impl<'a> Elf<'a> {
     /// The byte order of its numbers.
     pub fn endian(&self) -> Endianness {
         self.endian
+    }
+
+    /// The architecture that it is for.
+    pub fn machine(&self) -> Option<Machine> {
+        match self.machine {
+            EM_X86_64 => Some(Machine::X86_64),
+            EM_AARCH64 => Some(Machine::Arm64),
+            _ => None,
+        }
+    }
+
+    /// Whether it is loaded at its own addresses.
+    pub fn is_fixed(&self) -> bool {
+        self.is_fixed
+    }
+
+    /// The parts that are loaded.
+    pub fn loads(&self) -> Vec<Load> {
+        let endian = self.endian;
+        self.segments
+            .iter()
+            .filter(|segment| segment.p_type(endian) == PT_LOAD)
+            .map(|segment| Load {
+                address: segment.p_vaddr(endian),
+                offset: segment.p_offset(endian),
+                size: segment.p_filesz(endian),
+                is_code: segment.p_flags(endian) & PF_X != 0,
+            })
+            .collect()
+    }
+
+    /// Bytes of its thread-local storage.
+    pub fn thread_local(&self) -> Option<u64> {
+        let endian = self.endian;
+        self.segments
+            .iter()
+            .find(|segment| segment.p_type(endian) == PT_TLS)
+            .map(|segment| segment.p_memsz(endian))
+    }
+
+    /// Where the loader stores addresses in the file itself, and which; `None`: the one that is there already.
+    pub fn relative(&self) -> Vec<(u64, Option<u64>)> {
+        let endian = self.endian;
+        let kind = match self.machine {
+            EM_AARCH64 => R_AARCH64_RELATIVE,
+            _ => R_X86_64_RELATIVE,
+        };
+        let with_addend = self.relocations(kind).map(|(at, addend)| (at, Some(addend)));
+        let packed = self
+            .sections
+            .iter()
+            .filter(|section| section.sh_size(endian) <= TABLE_BYTES)
+            .filter_map(|section| section.relr(endian, self.data).ok()?)
+            .flatten()
+            .map(|at| (at, None));
+        with_addend.chain(packed).collect()
+    }
+
+    /// Where the loader stores the file's number among those with thread-local storage.
+    pub fn module_numbers(&self) -> Vec<u64> {
+        let kind = match self.machine {
+            EM_AARCH64 => R_AARCH64_TLS_DTPMOD,
+            _ => R_X86_64_DTPMOD64,
+        };
+        self.relocations(kind).map(|(at, _)| at).collect()
+    }
+
+    fn relocations(&self, kind: u32) -> impl Iterator<Item = (u64, u64)> {
+        let endian = self.endian;
+        self.sections
+            .iter()
+            .filter(move |section| {
+                section.sh_flags(endian) & u64::from(SHF_ALLOC) != 0 && section.sh_size(endian) <= TABLE_BYTES
+            })
+            .filter_map(move |section| Some(section.rela(endian, self.data).ok()??.0))
+            .flatten()
+            .filter(move |entry: &&Rela64<Endianness>| entry.r_type(endian, false) == kind)
+            .map(move |entry| (entry.r_offset(endian), entry.r_addend(endian) as u64))
     }
 }

@@ -9,9 +9,11 @@ use procfs::process::{MMPermissions, MMapPath, Process};
 pub struct Mapped {
     /// Where it can be opened from here.
     pub path: PathBuf,
-    /// Where the first of its code is in the process's memory.
+    /// Where the process sees it.
+    pub shown: PathBuf,
+    /// Where its code begins in memory.
     pub address: u64,
-    /// Where that is in the file.
+    /// Which offset in the file that is.
     pub offset: u64,
     name: String,
 }
@@ -70,6 +72,7 @@ pub fn files(pid: u32) -> Vec<Mapped> {
             } else {
                 PathBuf::from(format!("/proc/{pid}/root{shown}"))
             },
+            shown: PathBuf::from(shown),
             address: map.address.0,
             offset: map.offset,
             name: shown.rsplit('/').next().unwrap_or_default().to_owned(),

@@ -4,6 +4,7 @@
 //! the reason is said by `sidelight ps`.
 
 pub mod go;
+pub mod python;
 
 use std::path::PathBuf;
 
@@ -58,4 +59,13 @@ pub enum ProbeKind {
     /// Cookie: offset of `conn` (an interface) in it, offset of `fd` in `net.conn`, of `pfd` in `netFD` and of `Sysfd`
     /// in `poll.FD`, 16 bits each, the first lowest.
     RequestSent,
+}
+
+/// What is to be known of the units of a process; nothing if it has no runtime with units of its own.
+pub fn plan(pid: u32) -> UnitPlan {
+    let python = python::plan(pid);
+    if python != UnitPlan::default() {
+        return python;
+    }
+    go::plan(pid)
 }

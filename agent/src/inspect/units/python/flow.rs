@@ -1,0 +1,232 @@
+//! Where in a function a register holds what the function will return.
+//!
+//! A uretprobe costs more than a uprobe at an instruction that the kernel emulates. So a place of that sort is looked
+//! for that each call passes exactly once, unless it returns NULL, and where a register already holds the result. That
+//! is derived from the code, not matched to patterns of a compiler: backwards from each `ret`, over all paths, the set
+//! of registers is kept whose present value is what that path returns. What is not understood leads to no place.
+
+use std::collections::HashMap;
+
+use agent_common::unit::register;
+use iced_x86::{Decoder, DecoderOptions, FlowControl, Instruction, InstructionInfoFactory};
+
+use super::{
+    image::Image,
+    x86::{self, ARGUMENTS, RAX, RSP, Registers},
+};
+
+/// Longest function that is looked at, in instructions; the functions in question have less than a hundred.
+const MAX_INSTRUCTIONS: usize = 600;
+/// Longest way from a function's start to its first instruction that is emulated.
+const MAX_PROLOGUE: usize = 8;
+/// Longest instruction of x86-64.
+const INSTRUCTION_BYTES: usize = 15;
+/// Every path from here returns NULL, or does not return.
+const NOTHING: Registers = Registers::MAX;
+
+/// A place where a register holds a function's result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Its address.
+    pub address: u64,
+    /// The probe's cookie: see [`register`].
+    pub cookie: u64,
+}
+
+#[derive(Debug)]
+struct Step {
+    instruction: Instruction,
+    next: Vec<u64>,
+    is_emulated: bool,
+    written: Registers,
+    holds: Registers,
+}
+
+/// The code of one function by address, with the functions that it ends in jumps to.
+#[derive(Debug)]
+struct Function {
+    start: u64,
+    steps: HashMap<u64, Step>,
+}
+
+/// The places, one or two, of which each call of a function that returns something passes exactly one; none if they
+/// cannot be told.
+pub fn result_places(image: &Image, start: u64) -> Vec<Place> {
+    let Some(mut function) = Function::read(image, start) else {
+        return Vec::new();
+    };
+    function.settle();
+    function.cheapest()
+}
+
+/// The first place in a function that costs little and comes before anything that `keeps` says is changed; otherwise
+/// its start.
+fn early(image: &Image, start: u64, keeps: Registers) -> u64 {
+    let mut factory = InstructionInfoFactory::new();
+    let mut address = start;
+    for _ in 0..MAX_PROLOGUE {
+        let Some((instruction, is_emulated)) = decode(image, address) else {
+            break;
+        };
+        if is_emulated {
+            return address;
+        }
+        if instruction.flow_control() != FlowControl::Next
+            || x86::written(&mut factory, &instruction) & keeps != 0
+        {
+            break;
+        }
+        address = instruction.next_ip();
+    }
+    start
+}
+
+/// Where to probe that a function is called, with its first two arguments in place.
+pub fn entry(image: &Image, start: u64) -> u64 {
+    early(image, start, ARGUMENTS)
+}
+
+/// Where to put a uretprobe: the return address has to be on top of the stack.
+pub fn return_entry(image: &Image, start: u64) -> u64 {
+    early(image, start, RSP)
+}
+
+fn decode(image: &Image, address: u64) -> Option<(Instruction, bool)> {
+    let code = image.code(address)?;
+    let code = code.get(..INSTRUCTION_BYTES.min(code.len()))?;
+    let instruction = Decoder::with_ip(64, code, address, DecoderOptions::NONE).decode();
+    let own = code.get(..instruction.len())?;
+    (!instruction.is_invalid()).then(|| (instruction, x86::is_emulated(&instruction, own)))
+}
+
+impl Function {
+    fn read(image: &Image, start: u64) -> Option<Self> {
+        let mut factory = InstructionInfoFactory::new();
+        let mut steps = HashMap::new();
+        let mut open = vec![start];
+        while let Some(address) = open.pop() {
+            if steps.contains_key(&address) {
+                continue;
+            }
+            let (instruction, is_emulated) = decode(image, address)?;
+            let next = successors(&instruction)?;
+            open.extend(&next);
+            let step = Step {
+                instruction,
+                next,
+                is_emulated,
+                written: x86::written(&mut factory, &instruction),
+                holds: NOTHING,
+            };
+            steps.insert(address, step);
+            if steps.len() > MAX_INSTRUCTIONS {
+                return None;
+            }
+        }
+        Some(Self { start, steps })
+    }
+
+    /// Computes, for each step, the registers that hold what will be returned: the largest solution.
+    fn settle(&mut self) {
+        let mut addresses: Vec<u64> = self.steps.keys().copied().collect();
+        addresses.sort_unstable_by(|left, right| right.cmp(left));
+        let mut has_changed = true;
+        while has_changed {
+            has_changed = false;
+            for address in &addresses {
+                let holds = self.holds_before(*address);
+                if let Some(step) = self.steps.get_mut(address) {
+                    has_changed |= step.holds != holds;
+                    step.holds = holds;
+                }
+            }
+        }
+    }
+
+    fn holds_before(&self, address: u64) -> Registers {
+        let Some(step) = self.steps.get(&address) else {
+            return 0;
+        };
+        if step.instruction.flow_control() == FlowControl::Return {
+            return RAX;
+        }
+        let held = |next: &u64| self.steps.get(next).map_or(0, |next| next.holds);
+        let after = step.next.iter().map(held).fold(NOTHING, |all, one| all & one);
+        if after == NOTHING || after & x86::zeroed(&step.instruction) != 0 {
+            return NOTHING;
+        }
+        let kept = after & !step.written;
+        match x86::copied(&step.instruction) {
+            Some((to, from)) if after & to != 0 => kept | from,
+            _ => kept,
+        }
+    }
+
+    fn cheapest(&self) -> Vec<Place> {
+        let mut places: Vec<Place> = self.steps.values().filter_map(place).collect();
+        places.sort_unstable_by_key(|place| place.address);
+        let one = places.iter().find(|place| self.is_passed_once(&[place.address]));
+        if let Some(place) = one {
+            return vec![*place];
+        }
+        let pairs = places
+            .iter()
+            .enumerate()
+            .flat_map(|(index, first)| places.iter().skip(index + 1).map(move |second| [*first, *second]));
+        pairs
+            .into_iter()
+            .find(|pair| self.is_passed_once(&pair.map(|place| place.address)))
+            .map(|pair| pair.to_vec())
+            .unwrap_or_default()
+    }
+
+    /// Whether all paths that return something pass the places once in total. Paths are told apart by how often they
+    /// have passed them: bit 0 not yet, bit 1 once, bit 2 more often.
+    fn is_passed_once(&self, places: &[u64]) -> bool {
+        let mut reached: HashMap<u64, u8> = HashMap::new();
+        let mut open = vec![(self.start, 1_u8)];
+        let mut at_return = 0;
+        while let Some((address, passed)) = open.pop() {
+            let known = reached.entry(address).or_default();
+            let Some(step) = self.steps.get(&address) else {
+                return false;
+            };
+            if *known | passed == *known || step.holds == NOTHING {
+                continue;
+            }
+            *known |= passed;
+            let passed = if places.contains(&address) {
+                (*known << 1 | *known & 0b100) & 0b111
+            } else {
+                *known
+            };
+            if step.next.is_empty() {
+                at_return |= passed;
+            }
+            open.extend(step.next.iter().map(|next| (*next, passed)));
+        }
+        at_return == 0b010
+    }
+}
+
+/// The place at a step, if it costs little and a register holds the result.
+fn place(step: &Step) -> Option<Place> {
+    let is_usable = step.is_emulated && step.holds != NOTHING && step.holds & !RSP != 0;
+    is_usable.then(|| Place {
+        address: step.instruction.ip(),
+        cookie: register::FIRST + u64::from((step.holds & !RSP).trailing_zeros()),
+    })
+}
+
+/// Where a function goes on after an instruction; `None` if that cannot be told.
+fn successors(instruction: &Instruction) -> Option<Vec<u64>> {
+    match instruction.flow_control() {
+        FlowControl::Next | FlowControl::Call | FlowControl::IndirectCall => {
+            Some(vec![instruction.next_ip()])
+        }
+        FlowControl::ConditionalBranch => Some(vec![instruction.next_ip(), instruction.near_branch_target()]),
+        FlowControl::UnconditionalBranch => Some(vec![instruction.near_branch_target()]),
+        FlowControl::Return | FlowControl::Exception | FlowControl::Interrupt => Some(Vec::new()),
+        FlowControl::IndirectBranch | FlowControl::XbeginXabortXend => None,
+    }
+}
