@@ -9,7 +9,6 @@ mod mapped;
 mod pclntab;
 mod runtime;
 mod tracefs;
-#[expect(dead_code, reason = "what is planned here is not carried out yet")]
 pub mod units;
 
 #[cfg(test)]
