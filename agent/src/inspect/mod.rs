@@ -8,6 +8,7 @@ mod kernel;
 mod mapped;
 mod runtime;
 mod tracefs;
+#[expect(dead_code, reason = "attaching does not use it yet")]
 pub mod units;
 
 #[cfg(test)]

@@ -3,7 +3,6 @@
 //! Nothing here is guessed: what cannot be found or does not check leaves the process with its threads as units, and
 //! the reason is said by `sidelight ps`.
 
-#[cfg_attr(not(test), expect(dead_code, reason = "attaching does not use it yet"))]
 pub mod python;
 
 use std::path::PathBuf;
