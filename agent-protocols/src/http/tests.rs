@@ -50,6 +50,7 @@ impl Wire {
                 pid: 1,
                 tid: self.now as u32,
                 blocking: false,
+                ..Unit::default()
             },
         };
         self.result = self.session.feed(

@@ -55,6 +55,16 @@ impl Ends {
         }
     }
 
+    /// Any, for tests.
+    #[cfg(test)]
+    pub(crate) fn sample(own: u64, peer: u64) -> Self {
+        Self {
+            own,
+            peer,
+            unix: false,
+        }
+    }
+
     fn of(event: &OpenEvent) -> Option<Self> {
         let unix = is_unix(event);
         (event.own_end != 0 && event.peer_end != 0).then_some(Self {

@@ -87,14 +87,15 @@ mod tests {
             detail: Detail::Http(Http::default()),
         };
         Placed {
-            located: Located {
+            located: Box::new(Located {
                 exchange,
                 endpoints: Arc::new(Endpoints::default()),
                 connection: 0,
-            },
+                ends: None,
+            }),
             trace_id: TraceId::from_bytes(trace_id.to_be_bytes()),
             span_id: SpanId::INVALID,
-            parent: None,
+            parent: Err(crate::correlate::Absence::NothingServed),
             trace_state: None,
             sampled,
         }

@@ -1,4 +1,4 @@
-//! CPython: the tasks of asyncio and uvloop, jobs of executors, and greenlets.
+//! `CPython`: the tasks of asyncio and uvloop, jobs of executors, and greenlets.
 
 mod flow;
 mod folders;
@@ -33,7 +33,7 @@ use places::Site;
 use process::{Loaded, Process};
 use state::State;
 
-/// What can be known of the units of a process that runs CPython.
+/// What can be known of the units of a process that runs `CPython`.
 ///
 /// It reads the files of the interpreter and of some modules, and little of the process's memory: milliseconds. One that
 /// has only just been executed says that it has not started: it can be asked again.
@@ -70,8 +70,7 @@ struct Planner<'a> {
 impl<'a> Planner<'a> {
     fn new(process: &'a Process) -> Result<Self, String> {
         let file = interpreter(process).ok_or("this process has not loaded CPython")?;
-        let python = process
-            .loaded(file)
+        let python = Loaded::open(file)
             .ok_or("the file of this Python cannot be read: its tasks are not told apart")?;
         let minor = version(process, file, &python)?;
         let (runtime, _) = State::new(process, &python, minor)?.runtime()?;
@@ -199,7 +198,7 @@ impl<'a> Planner<'a> {
             }
         }
         let mapped = self.mapped(Path::new("greenlet"), "_greenlet");
-        let Some(library) = mapped.and_then(|file| self.process.loaded(file)) else {
+        let Some(library) = mapped.and_then(Loaded::open) else {
             return;
         };
         if self.read_greenlets(&library).is_none() {
@@ -276,6 +275,8 @@ fn jobs(site: Site<'_>) -> Option<Vec<Probe>> {
     let get = method("get", "get($self, /, block=True")?;
     let now = method("get_nowait", "get_nowait($self, /)")?;
     let mut probes = vec![site.called(ProbeKind::JobPut, put, 0)?];
+    let put_now = method("put_nowait", "put_nowait($self, /, item)");
+    probes.extend(put_now.and_then(|method| site.called(ProbeKind::JobPut, method, 0)));
     // Never where these have code in common: one would take a job out, and then the other none.
     for method in [get, now] {
         probes.push(site.returned(ProbeKind::JobTaken, method.function)?);

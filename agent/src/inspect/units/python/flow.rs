@@ -8,7 +8,7 @@
 use std::collections::HashMap;
 
 use agent_common::unit::register;
-use iced_x86::{Decoder, DecoderOptions, FlowControl, Instruction, InstructionInfoFactory};
+use iced_x86::{Decoder, DecoderOptions, FlowControl, Instruction, InstructionInfoFactory, Mnemonic};
 
 use super::{
     image::Image,
@@ -59,8 +59,8 @@ pub fn result_places(image: &Image, start: u64) -> Vec<Place> {
     function.cheapest()
 }
 
-/// The first place in a function that costs little and comes before anything that `keeps` says is changed; otherwise
-/// its start.
+/// The first `push` of a function before anything that `keeps` says is changed: the kernel emulates it, and unlike a
+/// jump it is not passed again by a loop. Otherwise the function's start.
 fn early(image: &Image, start: u64, keeps: Registers) -> u64 {
     let mut factory = InstructionInfoFactory::new();
     let mut address = start;
@@ -68,7 +68,7 @@ fn early(image: &Image, start: u64, keeps: Registers) -> u64 {
         let Some((instruction, is_emulated)) = decode(image, address) else {
             break;
         };
-        if is_emulated {
+        if is_emulated && instruction.mnemonic() == Mnemonic::Push {
             return address;
         }
         if instruction.flow_control() != FlowControl::Next
@@ -228,5 +228,100 @@ fn successors(instruction: &Instruction) -> Option<Vec<u64>> {
         FlowControl::UnconditionalBranch => Some(vec![instruction.near_branch_target()]),
         FlowControl::Return | FlowControl::Exception | FlowControl::Interrupt => Some(Vec::new()),
         FlowControl::IndirectBranch | FlowControl::XbeginXabortXend => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const START: u64 = 0x1000;
+    const RBX: u64 = register::FIRST + 3;
+
+    fn places(code: &[u8]) -> Vec<(u64, u64)> {
+        let places = result_places(&Image::of_code(START, code), START);
+        places
+            .iter()
+            .map(|place| (place.address - START, place.cookie))
+            .collect()
+    }
+
+    #[test]
+    fn behind_an_allocation() {
+        let code = [
+            0x53, // push rbx
+            0xe8, 0, 1, 0, 0, // call
+            0x48, 0x89, 0xc3, // mov rbx, rax
+            0x48, 0x85, 0xc0, // test rax, rax
+            0x74, 4, // je to the end
+            0x48, 0x89, 0x43, 0x18, // mov [rbx + 24], rax
+            0x48, 0x89, 0xd8, // mov rax, rbx
+            0x5b, 0xc3, // pop rbx; ret
+        ];
+        assert_eq!(places(&code), [(12, RBX)]);
+    }
+
+    #[test]
+    fn on_each_of_two_ways() {
+        let code = [
+            0x53, // push rbx
+            0x85, 0xff, // test edi, edi
+            0x75, 19, // jne to 24
+            0xe8, 0, 1, 0, 0, // call
+            0x48, 0x89, 0xc3, // mov rbx, rax
+            0x48, 0x85, 0xc0, // test rax, rax
+            0x74, 16, // je to 34
+            0x48, 0x89, 0xd8, // 18: mov rax, rbx
+            0x5b, 0xc3, 0x90, // pop rbx; ret; nop
+            0x48, 0x8b, 0x1e, // 24: mov rbx, [rsi]
+            0xe8, 0, 1, 0, 0, // 27: call
+            0xeb, 0xf0, // jmp to 18
+            0x31, 0xdb, // 34: xor ebx, ebx
+            0xeb, 0xec, // jmp to 18
+        ];
+        assert_eq!(places(&code), [(16, RBX), (27, RBX)]);
+    }
+
+    #[test]
+    fn in_the_function_that_it_ends_in() {
+        let code = [
+            0x48, 0x8b, 0x7f, 0x18, // mov rdi, [rdi + 24]
+            0xeb, 2, // jmp over two
+            0xcc, 0xcc, // int3
+            0xe8, 0, 1, 0, 0, // call
+            0x48, 0x85, 0xc0, // test rax, rax
+            0x74, 4, // je to the end
+            0x48, 0x89, 0x78, 0x18, // mov [rax + 24], rdi
+            0xc3, // ret
+        ];
+        assert_eq!(places(&code), [(16, register::FIRST)]);
+    }
+
+    #[test]
+    fn none_that_is_not_certain() {
+        // call; pop rcx; ret: nothing that costs little comes after the result.
+        assert_eq!(places(&[0x51, 0xe8, 0, 1, 0, 0, 0x59, 0xc3]), []);
+        // test rax, rax; je behind; jmp rax: where that goes is not known.
+        assert_eq!(places(&[0x48, 0x85, 0xc0, 0x74, 2, 0xff, 0xe0, 0xc3]), []);
+        // A loop passes its place more than once: call; test rax, rax; je back; ret.
+        assert_eq!(
+            places(&[0xe8, 0, 1, 0, 0, 0x48, 0x85, 0xc0, 0x74, 0xf6, 0xc3]),
+            []
+        );
+    }
+
+    #[test]
+    fn starts() {
+        // endbr64; mov rax, rsi; push rbx
+        let image = Image::of_code(START, &[0xf3, 0x0f, 0x1e, 0xfa, 0x48, 0x89, 0xf0, 0x53, 0xc3]);
+        assert_eq!(entry(&image, START), START + 7);
+        assert_eq!(return_entry(&image, START), START + 7);
+        // mov rdi, rsi; push rbx
+        let image = Image::of_code(START, &[0x48, 0x89, 0xf7, 0x53, 0xc3]);
+        assert_eq!(entry(&image, START), START);
+        assert_eq!(return_entry(&image, START), START + 3);
+        // sub rsp, 8; push rbx
+        let image = Image::of_code(START, &[0x48, 0x83, 0xec, 8, 0x53, 0xc3]);
+        assert_eq!(return_entry(&image, START), START);
     }
 }

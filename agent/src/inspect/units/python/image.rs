@@ -6,7 +6,7 @@ use object::ReadCache;
 
 use crate::inspect::elf::{Elf, Load, Machine};
 
-/// Largest part of a file that is looked at; CPython with all its modules inside has a quarter of it.
+/// Largest part of a file that is looked at; `CPython` with all its modules inside has a quarter of it.
 const PART_BYTES: u64 = 128 * 1024 * 1024;
 /// Longest documentation of a method that is looked at.
 const TEXT_BYTES: usize = 256;
@@ -73,6 +73,25 @@ impl Image {
         };
         image.pointers.sort_unstable();
         Some(image)
+    }
+
+    #[cfg(test)]
+    pub fn of_code(address: u64, code: &[u8]) -> Self {
+        let load = Load {
+            address,
+            offset: 0,
+            size: code.len() as u64,
+            is_code: true,
+        };
+        Self {
+            machine: Machine::X86_64,
+            is_fixed: true,
+            thread_local: None,
+            module_numbers: Vec::new(),
+            symbols: HashMap::new(),
+            parts: vec![(load, code.to_vec())],
+            pointers: Vec::new(),
+        }
     }
 
     /// A program that is loaded at its own addresses has its pointers in place: all words that could be one.

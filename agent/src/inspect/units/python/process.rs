@@ -71,22 +71,6 @@ impl Process {
         Some(PathBuf::from(text.strip_suffix(" (deleted)").unwrap_or(&text)))
     }
 
-    /// Reads a mapped file and where the process has it.
-    pub fn loaded(&self, file: &Mapped) -> Option<Loaded> {
-        let image = Image::open(&file.path)?;
-        let distance = if image.is_fixed {
-            0
-        } else {
-            file.address.wrapping_sub(image.address_of_code(file.offset)?)
-        };
-        Some(Loaded {
-            image,
-            path: file.path.clone(),
-            shown: file.shown.clone(),
-            distance,
-        })
-    }
-
     /// Where a path of the process's can be opened from here.
     pub fn path(&self, shown: &Path) -> PathBuf {
         let relative = shown.strip_prefix("/").unwrap_or(shown);
@@ -114,6 +98,22 @@ impl Process {
 }
 
 impl Loaded {
+    /// Reads a mapped file, and where the process has it.
+    pub fn open(file: &Mapped) -> Option<Self> {
+        let image = Image::open(&file.path)?;
+        let distance = if image.is_fixed {
+            0
+        } else {
+            file.address.wrapping_sub(image.address_of_code(file.offset)?)
+        };
+        Some(Self {
+            image,
+            path: file.path.clone(),
+            shown: file.shown.clone(),
+            distance,
+        })
+    }
+
     /// Where an address of the file is in the process.
     pub fn live(&self, address: u64) -> u64 {
         address.wrapping_add(self.distance)

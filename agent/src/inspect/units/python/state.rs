@@ -1,4 +1,4 @@
-//! What the kernel side reads of CPython's state, and a check that it is where it is expected.
+//! What the kernel side reads of the state of `CPython`, and a check that it is where it is expected.
 
 use agent_common::{Runtime, unit::runtime_kind};
 
@@ -15,7 +15,7 @@ const ATTEMPTS: usize = 5;
 /// No mapping is below (`mmap_min_addr`).
 const LOWEST_ADDRESS: u64 = 4096;
 
-/// CPython's state in a process.
+/// The state of `CPython` in a process.
 #[derive(Debug)]
 pub struct State<'a> {
     process: &'a Process,

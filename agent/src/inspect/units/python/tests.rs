@@ -62,7 +62,7 @@ fn pythons() -> Vec<PathBuf> {
 
 fn is_supported(running: &Running) -> bool {
     let process = Process::new(running.pid());
-    let minor = interpreter(&process).and_then(|file| version(&process, file, &process.loaded(file)?).ok());
+    let minor = interpreter(&process).and_then(|file| version(&process, file, &Loaded::open(file)?).ok());
     minor.is_some_and(|minor| (9..=14).contains(&minor))
 }
 
@@ -89,7 +89,7 @@ fn installed_pythons() {
         assert_eq!(plan.missing, Vec::<String>::new());
         assert!(!of_kind(&plan, ProbeKind::ContextCopied).is_empty());
         assert!(!of_kind(&plan, ProbeKind::ContextMade).is_empty());
-        assert_eq!(of_kind(&plan, ProbeKind::JobPut).len(), 1);
+        assert_eq!(of_kind(&plan, ProbeKind::JobPut).len(), 2);
         assert_eq!(of_kind(&plan, ProbeKind::JobTaken).len(), 2);
         assert!(plan.probes.iter().all(|probe| probe.path.exists()));
     }

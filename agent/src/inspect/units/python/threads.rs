@@ -2,11 +2,11 @@
 
 use agent_common::unit::thread_data;
 
-use super::process::Process;
+use super::process::{Loaded, Process};
 use crate::inspect::elf::Machine;
 
 /// glibc's description for debuggers of the array `specific` in `struct pthread`: bits, elements, offset
-/// (nptl_db/structs.def; exported by libpthread before 2.34 and by libc since).
+/// (`nptl_db/structs.def`; exported by libpthread before 2.34 and by libc since).
 const SPECIFIC: &str = "_thread_db_pthread_specific";
 /// The same of the size of `struct pthread`.
 const SIZE: &str = "_thread_db_sizeof_pthread";
@@ -66,7 +66,7 @@ impl Values {
             starts(["libpthread.so", "libpthread-2."]),
         ];
         let described = libraries.iter().flatten().find_map(|library| {
-            let loaded = process.loaded(library)?;
+            let loaded = Loaded::open(library)?;
             let specific = loaded.image.symbol(SPECIFIC)?;
             let size = loaded
                 .image

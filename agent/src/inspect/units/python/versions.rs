@@ -1,9 +1,9 @@
-//! Where CPython keeps what is read of it, by version.
+//! Where `CPython` keeps what is read of it, by version.
 
 use crate::inspect::elf::Machine;
 
 /// Offset of `ctx_entered` in `PyContext`: a head of 16 bytes, `ctx_prev`, `ctx_vars`, `ctx_weakreflist` before it
-/// (Include/internal/pycore_context.h, 3.9 to 3.14).
+/// (`Include/internal/pycore_context.h`, 3.9 to 3.14).
 pub const CONTEXT_ENTERED: u32 = 40;
 /// Offset of `tp_new` in `PyTypeObject` (Include/cpython/object.h, 3.9 to 3.14).
 pub const TYPE_NEW: u64 = 312;
@@ -13,7 +13,7 @@ pub const TYPE_BASE: u64 = 256;
 pub const OBJECT_TYPE: u64 = 8;
 
 /// Offsets in `_PyRuntimeState`, `PyInterpreterState` and `PyThreadState`, as the compiler computes them from the
-/// headers of a release build with the GIL (Include/internal/pycore_runtime.h, pycore_interp.h; Include/cpython/pystate.h).
+/// headers of a release build with the GIL (`pycore_runtime.h`, `pycore_interp.h` in `Include/internal`; `Include/cpython/pystate.h`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Offsets {
     /// `_PyRuntimeState.gilstate.autoTSSkey`, since 3.12 `_PyRuntimeState.autoTSSkey`.
