@@ -19,6 +19,12 @@ def sync(name):
     return name
 
 
+@app.get("/fetch/<name>")
+def fetch(name):
+    blocking.fetch(name)
+    return name
+
+
 @app.get("/sequence/<name>")
 def sequence(name):
     blocking.fetch(name)

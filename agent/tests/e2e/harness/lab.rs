@@ -25,6 +25,8 @@ pub(crate) enum Need {
     Postgres,
     /// A Docker engine, which is fetched where packages can be had.
     Docker,
+    /// Network namespaces with address translation.
+    Networks,
     /// A program in PATH.
     Tool(&'static str),
 }
@@ -68,6 +70,7 @@ impl Lab {
                 "SIDELIGHT_TEST_PG_BIN",
                 "the folder with PostgreSQL's initdb and postgres",
             ),
+            Need::Networks => super::networks::missing(),
             Need::Docker => super::docker::missing(),
             Need::Tool(name) => find(name)
                 .is_none()

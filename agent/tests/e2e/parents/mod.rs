@@ -1,8 +1,10 @@
 //! Every call names the request that it is for: its parent is that one, or none where nothing proves which it is.
 
-pub(crate) mod judge;
+mod joined;
+mod judge;
 mod runtimes;
-pub(crate) mod table;
+mod self_test;
+mod table;
 mod ways;
 
 use anyhow::{Context as _, Result, ensure};
@@ -11,15 +13,17 @@ use crate::{
     Case,
     harness::{
         agent::{Agent, Report},
-        apps::{self, Server},
+        apps,
+        client::Address,
         lab::{Lab, Need},
         load::Load,
-        note,
+        networks, note,
     },
 };
 use judge::{Judge, named, named_by_path};
 use runtimes::{Runtime, leaf};
 use table::{Table, publish};
+use ways::Way;
 
 const GO: &[Need] = &[Need::Root, Need::Go, Need::Postgres];
 const PYTHON: &[Need] = &[Need::Root, Need::Go, Need::Postgres, Need::Python];
@@ -30,6 +34,8 @@ const OLD_UVLOOP: &[Need] = &[
     Need::Python,
     Need::OldUvloop,
 ];
+
+const NETWORKS: &[Need] = &[Need::Root, Need::Go, Need::Python, Need::Networks];
 
 /// The lines of a table that are no way: the requests of the clients, and the requests that the leaf got.
 const OUTER: &str = "(requests from outside)";
@@ -65,6 +71,18 @@ pub(crate) fn cases() -> Vec<Case> {
         Case::new("parents::gunicorn_gevent", PYTHON, |lab| {
             check(lab, &runtimes::GUNICORN_GEVENT)
         }),
+        Case::new("parents::of_another_network", NETWORKS, |lab| {
+            joined::check(lab, "Destination translated", networks::DESTINATION)
+        }),
+        Case::new(
+            "parents::of_another_network_that_sees_no_client",
+            NETWORKS,
+            |lab| {
+                let rules = format!("{}{}", networks::DESTINATION, networks::SOURCE);
+                joined::check(lab, "Destination and source translated", &rules)
+            },
+        ),
+        Case::new("parents::wrong_ones_are_found", &[], self_test::check),
     ];
     cases
         .into_iter()
@@ -90,40 +108,45 @@ fn check(lab: &Lab, runtime: &Runtime) -> Result<()> {
     let server = (runtime.start)(lab, &leaf.url()?)?;
     apps::family(server.pid(), runtime.processes)?;
     let agent = Agent::attach(&[server.pid(), leaf.pid()])?;
-    let sent = ask(runtime, &server).with_context(|| {
+    let sent = ask(runtime.ways, &server.address).with_context(|| {
         format!(
             "the server's standard error:\n{}\nthe agent's:\n{}",
             server.process.stderr.text(),
             agent.stderr()
         )
     })?;
-    let report = agent.settled(sent.spans())?;
-    let table = sent.table(&report)?;
-    let text = table.text(runtime.title);
-    note(&format!("{}{text}", report.stats.line()));
-    publish(&text)?;
-    table.judge().context(text)
+    conclude(runtime.title, agent, &sent)
 }
 
-/// How often each way of a runtime was asked for.
-struct Sent<'a> {
-    runtime: &'a Runtime,
+/// Waits for the spans, shows what their parents are, and judges it.
+fn conclude(title: &str, agent: Agent, sent: &Sent) -> Result<()> {
+    let report = agent.settled(sent.spans())?;
+    let table = sent.table(&report)?;
+    let text = table.text(title);
+    note(&format!("{}{text}", report.stats.line()));
+    publish(&text)?;
+    table.judge(&text)
+}
+
+/// How often each way was asked for.
+struct Sent {
+    ways: &'static [Way],
     requests: Vec<usize>,
 }
 
 /// All ways take turns, in an order that is not the same in each round.
-fn ask<'a>(runtime: &'a Runtime, server: &Server) -> Result<Sent<'a>> {
-    let count = runtime.ways.len();
+fn ask(ways: &'static [Way], address: &Address) -> Result<Sent> {
+    let count = ways.len();
     let place = |number: usize| (number + number / count * 5) % count;
     let mut requests = vec![0; count];
     let mut before = 0;
     for (concurrency, number_of_requests) in phases() {
         let request = |number: usize| {
-            let (number, way) = (before + number, &runtime.ways[place(before + number)]);
+            let (number, way) = (before + number, &ways[place(before + number)]);
             ("GET", format!("/{0}/{0}_{number}", way.name))
         };
         let load = Load {
-            address: server.address.clone(),
+            address: address.clone(),
             requests: number_of_requests,
             concurrency,
             keep_alive: true,
@@ -140,13 +163,20 @@ fn ask<'a>(runtime: &'a Runtime, server: &Server) -> Result<Sent<'a>> {
         }
         before += number_of_requests;
     }
-    Ok(Sent { runtime, requests })
+    Ok(Sent { ways, requests })
 }
 
-impl Sent<'_> {
+impl Sent {
+    /// Adds requests that were sent otherwise.
+    fn count(&mut self, name: &str, more: usize) -> Result<()> {
+        let place = self.ways.iter().position(|way| way.name == name);
+        self.requests[place.context("no such way")?] += more;
+        Ok(())
+    }
+
     /// The sum of `each` over all requests.
-    fn sum(&self, each: impl Fn(&ways::Way) -> usize) -> usize {
-        let pairs = self.runtime.ways.iter().zip(&self.requests);
+    fn sum(&self, each: impl Fn(&Way) -> usize) -> usize {
+        let pairs = self.ways.iter().zip(&self.requests);
         pairs.map(|(way, requests)| each(way) * requests).sum()
     }
 
@@ -157,7 +187,7 @@ impl Sent<'_> {
 
     fn table(&self, report: &Report) -> Result<Table> {
         let mut table = Table::default();
-        for (way, requests) in self.runtime.ways.iter().zip(&self.requests) {
+        for (way, requests) in self.ways.iter().zip(&self.requests) {
             table.expect(way.name, way.provable, requests * way.calls());
         }
         table.expect(OUTER, true, self.sum(|_| 1));

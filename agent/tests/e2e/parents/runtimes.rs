@@ -158,8 +158,14 @@ fn aiohttp(lab: &Lab, leaf: &str, event_loop: &str) -> Result<Server> {
 
 fn flask(lab: &Lab, leaf: &str) -> Result<Server> {
     let port = ports::free()?;
-    let command = apps::script("parents/wsgi.py", &[&port.to_string()])?;
-    Server::on_port("Flask", python(lab, leaf, command)?, port)
+    Server::on_port("Flask", python(lab, leaf, flask_command(port, leaf)?)?, port)
+}
+
+/// The development server, which needs a database only for some ways.
+pub(super) fn flask_command(port: u16, leaf: &str) -> Result<Command> {
+    let mut command = apps::script("parents/wsgi.py", &[&port.to_string()])?;
+    command.env("LEAF_URL", leaf);
+    Ok(command)
 }
 
 fn gunicorn(lab: &Lab, leaf: &str, arguments: &[&str]) -> Result<Server> {

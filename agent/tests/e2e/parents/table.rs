@@ -92,15 +92,11 @@ impl Table {
         text
     }
 
-    /// Not one is wrong, and what can be proved is right.
-    pub(crate) fn judge(&self) -> Result<()> {
+    /// Not one is wrong, and what can be proved is right; else `text` shows it.
+    pub(crate) fn judge(&self, text: &str) -> Result<()> {
         if !self.wrong.is_empty() {
-            let shown = self.wrong.get(..SHOWN).unwrap_or(&self.wrong);
-            bail!(
-                "{} wrong parents, such as:\n{}",
-                self.wrong.len(),
-                shown.join("\n")
-            );
+            let shown = self.wrong.get(..SHOWN).unwrap_or(&self.wrong).join("\n");
+            bail!("{} wrong parents{text}\nsuch as:\n{shown}", self.wrong.len());
         }
         let short = |row: &&Row| row.provable && row.right * 100 < row.expected * RIGHT;
         let names: Vec<&str> = self
@@ -110,7 +106,10 @@ impl Table {
             .map(|row| row.name.as_str())
             .collect();
         if !names.is_empty() {
-            bail!("less than {RIGHT} % have their parent: {}", names.join(", "));
+            bail!(
+                "less than {RIGHT} % have their parent: {}{text}",
+                names.join(", ")
+            );
         }
         Ok(())
     }

@@ -71,6 +71,7 @@ pub(super) const AIOHTTP: &[Way] = &[
 /// `wsgi.py` where a request has a thread: executors hand their work over in sight, a queue of Python code does not.
 pub(super) const THREADS: &[Way] = &[
     way("sync", 1, 0),
+    way("fetch", 0, 1),
     way("sequence", 1, 1),
     way("threads", 0, 3),
     way("nested_threads", 1, 0),
@@ -83,6 +84,7 @@ pub(super) const THREADS: &[Way] = &[
 /// of Python code.
 pub(super) const GREENLETS: &[Way] = &[
     way("sync", 1, 0),
+    way("fetch", 0, 1),
     way("sequence", 1, 1),
     way("threads", 0, 3),
     way("nested_threads", 1, 0),
@@ -90,6 +92,9 @@ pub(super) const GREENLETS: &[Way] = &[
     way("queue", 1, 0).unprovable(),
     way("queue_late", 1, 0).unprovable(),
 ];
+
+/// Those of `wsgi.py` that need no database.
+pub(super) const FETCHES: &[Way] = &[way("fetch", 0, 1), way("threads", 0, 3)];
 
 /// The Go server: a goroutine belongs to the request in which it was started, for as long as that lasts.
 pub(super) const GO: &[Way] = &[

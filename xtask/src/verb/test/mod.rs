@@ -80,7 +80,7 @@ impl Laboratory {
         if let Err(error) = progress.step("kernel file systems", setup::mounts::ensure) {
             progress.say(format!("          {error:#}"));
         }
-        let _ = progress.step("strace, bpftool and ip", |step| {
+        let _ = progress.step("strace, bpftool, ip and nft", |step| {
             setup::witnesses::ensure(step);
             Ok(())
         });
