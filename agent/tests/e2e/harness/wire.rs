@@ -3,7 +3,10 @@
 use std::{collections::BTreeMap, num::NonZeroU32, os::fd::OwnedFd};
 
 use anyhow::{Context as _, Result, ensure};
-use rustix::net::{AddressFamily, Protocol, RecvFlags, SocketFlags, SocketType, recv, socket_with};
+use rustix::net::{
+    AddressFamily, Protocol, RecvFlags, SocketFlags, SocketType, recv, socket_with,
+    sockopt::set_socket_recv_buffer_size_force,
+};
 
 /// `ETH_P_ALL` of `linux/if_ether.h` in network byte order.
 const EVERYTHING: u32 = (3u16.to_be()) as u32;
@@ -41,8 +44,11 @@ impl Wire {
     pub(crate) fn tap() -> Result<Self> {
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         let protocol = NonZeroU32::new(EVERYTHING).map(Protocol::from_raw);
-        let socket = socket_with(AddressFamily::PACKET, SocketType::RAW, flags, protocol);
-        socket.map(Self).context("no packet socket")
+        let socket = socket_with(AddressFamily::PACKET, SocketType::RAW, flags, protocol)
+            .context("no packet socket")?;
+        // Nothing is read before the end; by default there is room for about a hundred packets.
+        set_socket_recv_buffer_size_force(&socket, 16 << 20).context("no room for packets")?;
+        Ok(Self(socket))
     }
 
     /// What was said until now between one client's port and the server's `port`: a packet is here before its reader is.
