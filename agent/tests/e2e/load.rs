@@ -1,10 +1,6 @@
 //! The demo's applications under load: nothing missing, nothing twice.
 
-use std::{
-    collections::BTreeMap,
-    process::Command,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeMap, process::Command};
 
 use anyhow::{Context as _, Result, ensure};
 
@@ -19,7 +15,6 @@ use crate::{
         load::Load,
         note, ports,
         span::Span,
-        until_within,
     },
 };
 
@@ -85,7 +80,7 @@ impl Trial<'_> {
             .run()
             .with_context(|| format!("the agent:\n{}", agent.stderr()))?;
         let rate = requests() as f64 / answers.took.as_secs_f64();
-        let report = settled(agent)?;
+        let report = agent.settled(0)?;
         let stats = report.stats;
         note(&format!(
             "{} requests at concurrency {CONCURRENCY}, keep-alive {}: {rate:.0} requests/s, {} events, {} drops, {} spans",
@@ -128,20 +123,6 @@ impl Trial<'_> {
         expect::each_once("server spans", served.into_iter().map(Request::of), &wanted)?;
         expect::each_once("client spans", sent.into_iter(), &expected)
     }
-}
-
-/// Waits until no more spans come, then stops the agent.
-fn settled(agent: Agent) -> Result<Report> {
-    const QUIET: Duration = Duration::from_millis(500);
-    let (mut seen, mut since) = (0, Instant::now());
-    until_within(Duration::from_mins(2), "the spans cease to come", || {
-        let count = agent.spans().ok()?.len();
-        if count != seen {
-            (seen, since) = (count, Instant::now());
-        }
-        (since.elapsed() > QUIET).then_some(())
-    })?;
-    agent.stop()
 }
 
 fn query_text(span: &Span) -> Option<String> {
@@ -263,7 +244,7 @@ fn parents(lab: &Lab) -> Result<()> {
     };
     load.run()
         .with_context(|| format!("the agent:\n{}", agent.stderr()))?;
-    let report = settled(agent)?;
+    let report = agent.settled(0)?;
     let served: BTreeMap<&str, &Span> = report
         .only(Span::is_served)
         .into_iter()

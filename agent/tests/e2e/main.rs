@@ -15,6 +15,7 @@ mod load;
 mod namespaces;
 mod otlp;
 mod output;
+mod parents;
 mod servers;
 mod times;
 
@@ -92,6 +93,7 @@ fn main() -> Result<ExitCode> {
         otlp::cases(),
         times::cases(),
         load::cases(),
+        parents::cases(),
     ];
     let trials = cases
         .into_iter()

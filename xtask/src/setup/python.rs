@@ -39,21 +39,53 @@ pub(crate) fn ensure(workspace: &Workspace, step: &Step) -> Result<PathBuf> {
     }
     stamp.clear()?;
     create(&base, &folder, step)?;
-    Cmd::new(&interpreter)
+    install(&interpreter, &[], &lock, step)?;
+    stamp.write()?;
+    Ok(interpreter)
+}
+
+/// Makes sure of the packages of `lock` in a folder of their own, for `interpreter` to find when it is told to, and returns it.
+pub(crate) fn ensure_beside(
+    workspace: &Workspace,
+    interpreter: &Path,
+    lock: &Path,
+    step: &Step,
+) -> Result<PathBuf> {
+    let name = lock.file_stem().context("a lock file has a name")?;
+    let folder = workspace.tools().join(name);
+    let locked = fs::read(lock).with_context(|| format!("reading {}", lock.display()))?;
+    let version = version(interpreter).context("the environment's Python does not run")?;
+    let stamp = Stamp::new(&folder, &[&locked, version.as_bytes()]);
+    if !stamp.is_current() {
+        stamp.clear()?;
+        let target = folder.display().to_string();
+        install(interpreter, &["--no-deps", "--target", &target], lock, step)?;
+        stamp.write()?;
+    }
+    Ok(folder)
+}
+
+/// Installs exactly what `lock` lists.
+fn install(interpreter: &Path, options: &[&str], lock: &Path, step: &Step) -> Result<()> {
+    Cmd::new(interpreter)
         .args([
             "-m",
             "pip",
             "install",
             "--disable-pip-version-check",
             "--no-input",
+        ])
+        .args([
             "--progress-bar",
             "off",
+            "--require-hashes",
+            "--only-binary",
+            ":all:",
         ])
-        .args(["--require-hashes", "--only-binary", ":all:", "-r"])
-        .arg(&lock)
-        .run(step)?;
-    stamp.write()?;
-    Ok(interpreter)
+        .args(options)
+        .arg("-r")
+        .arg(lock)
+        .run(step)
 }
 
 /// The machine's own Python, and the version that it calls itself.
@@ -72,15 +104,19 @@ fn search() -> Option<(PathBuf, String)> {
         .iter()
         .filter_map(|name| find_in_path(name))
         .find_map(|interpreter| {
-            let version = Cmd::new(&interpreter)
-                .args([
-                    "-c",
-                    "import platform; print(platform.python_version(), platform.python_implementation())",
-                ])
-                .output()
-                .ok()?;
+            let version = version(&interpreter)?;
             (version.ends_with("CPython") && parse(&version)? >= OLDEST).then_some((interpreter, version))
         })
+}
+
+fn version(interpreter: &Path) -> Option<String> {
+    Cmd::new(interpreter)
+        .args([
+            "-c",
+            "import platform; print(platform.python_version(), platform.python_implementation())",
+        ])
+        .output()
+        .ok()
 }
 
 fn parse(version: &str) -> Option<(u32, u32)> {

@@ -1,11 +1,16 @@
-//! Programs that tell the tests what really happened: system calls, loaded eBPF programs, network namespaces.
+//! Programs that tell the tests what really happened: system calls, loaded eBPF programs, network namespaces and what they translate.
 
 use super::apt;
 use crate::command::find_in_path;
 use crate::progress::Step;
 
 /// Program, and Debian's package of it.
-const WITNESSES: [(&str, &str); 3] = [("strace", "strace"), ("bpftool", "bpftool"), ("ip", "iproute2")];
+const WITNESSES: [(&str, &str); 4] = [
+    ("strace", "strace"),
+    ("bpftool", "bpftool"),
+    ("ip", "iproute2"),
+    ("nft", "nftables"),
+];
 
 /// Installs those that are missing, where that is possible; a test that lacks one skips itself and names it.
 pub(crate) fn ensure(step: &Step) {

@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context as _, Result, bail, ensure};
 use rustix::process::Signal;
 
-use super::{PATIENCE, process::Process, span::Span};
+use super::{PATIENCE, process::Process, span::Span, until_within};
 
 /// The binary under test.
 pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_sidelight");
@@ -171,6 +171,22 @@ impl Agent {
         }
     }
 
+    /// Waits for `count` spans and until no more come, or gives up on those that do not; then stops it.
+    pub(crate) fn settled(self, count: usize) -> Result<Report> {
+        // Nothing of a test takes longer between two spans; whoever misses some waits for this long.
+        const QUIET: Duration = Duration::from_millis(500);
+        const HOPELESS: Duration = Duration::from_secs(3);
+        let (mut seen, mut since) = (0, Instant::now());
+        until_within(Duration::from_mins(2), "the spans cease to come", || {
+            let lines = self.process.stdout.count();
+            if lines != seen {
+                (seen, since) = (lines, Instant::now());
+            }
+            (since.elapsed() > if seen >= count { QUIET } else { HOPELESS }).then_some(())
+        })?;
+        self.stop()
+    }
+
     /// Sends a signal.
     pub(crate) fn signal(&self, signal: Signal) -> Result<()> {
         self.process.signal(signal)
@@ -218,6 +234,11 @@ impl Report {
 }
 
 impl Stats {
+    /// As the agent writes them.
+    pub(crate) fn line(&self) -> String {
+        format!("events={} drops={} spans={}", self.events, self.drops, self.spans)
+    }
+
     fn find(stderr: &str) -> Result<Self> {
         let line = stderr
             .lines()

@@ -17,12 +17,16 @@ pub(crate) enum Need {
     Root,
     /// A Python with the libraries of the demo applications and of the tests.
     Python,
+    /// A uvloop whose writes wait for the event loop, besides the environment's own.
+    OldUvloop,
     /// A Go toolchain.
     Go,
     /// PostgreSQL's server programs.
     Postgres,
     /// A Docker engine, which is fetched where packages can be had.
     Docker,
+    /// Network namespaces with address translation.
+    Networks,
     /// A program in PATH.
     Tool(&'static str),
 }
@@ -32,6 +36,7 @@ pub(crate) struct Lab {
     folder: PathBuf,
     postgres: Mutex<Option<Result<Arc<Postgres>, String>>>,
     test_app: OnceLock<Result<PathBuf, String>>,
+    parents_app: OnceLock<Result<PathBuf, String>>,
     demo_app: OnceLock<Result<PathBuf, String>>,
 }
 
@@ -44,6 +49,7 @@ impl Lab {
             folder,
             postgres: Mutex::default(),
             test_app: OnceLock::new(),
+            parents_app: OnceLock::new(),
             demo_app: OnceLock::new(),
         })
     }
@@ -58,11 +64,13 @@ impl Lab {
                 "SIDELIGHT_TEST_PYTHON",
                 "a Python with demo-apps/requirements.lock installed",
             ),
+            Need::OldUvloop => unset("SIDELIGHT_TEST_OLD_UVLOOP", "a folder with a uvloop before 0.23"),
             Need::Go => unset("SIDELIGHT_TEST_GO", "a Go toolchain"),
             Need::Postgres => unset(
                 "SIDELIGHT_TEST_PG_BIN",
                 "the folder with PostgreSQL's initdb and postgres",
             ),
+            Need::Networks => super::networks::missing(),
             Need::Docker => super::docker::missing(),
             Need::Tool(name) => find(name)
                 .is_none()
@@ -82,6 +90,11 @@ impl Lab {
         from_environment("SIDELIGHT_TEST_PYTHON")
     }
 
+    /// The folder of a uvloop before 0.23.
+    pub(crate) fn old_uvloop() -> Result<PathBuf> {
+        from_environment("SIDELIGHT_TEST_OLD_UVLOOP")
+    }
+
     /// The database that all tests share.
     pub(crate) fn postgres(&self) -> Result<Arc<Postgres>> {
         let mut shared = self.postgres.lock().unwrap_or_else(PoisonError::into_inner);
@@ -98,6 +111,11 @@ impl Lab {
     /// The tests' own Go program, static and stripped.
     pub(crate) fn go_test_app(&self) -> Result<PathBuf> {
         self.built(&self.test_app, &source("tests/apps/go"), "testapp")
+    }
+
+    /// The Go program whose calls name their requests, and their leaf.
+    pub(crate) fn go_parents_app(&self) -> Result<PathBuf> {
+        self.built(&self.parents_app, &source("tests/apps/parents/go"), "parents")
     }
 
     /// The demo's Go program, static and stripped.

@@ -8,12 +8,14 @@ pub(crate) mod docker;
 pub(crate) mod lab;
 pub(crate) mod leftovers;
 pub(crate) mod load;
+pub(crate) mod networks;
 pub(crate) mod ports;
 pub(crate) mod postgres;
 pub(crate) mod process;
 pub(crate) mod reaper;
 pub(crate) mod span;
 pub(crate) mod strace;
+pub(crate) mod wire;
 
 use std::{
     io::Write as _,

@@ -63,6 +63,12 @@ impl Laboratory {
         let python = progress.step("Python packages", |step| setup::python::ensure(workspace, step));
         if let Some(python) = offer("SIDELIGHT_TEST_PYTHON", python) {
             offer(
+                "SIDELIGHT_TEST_OLD_UVLOOP",
+                progress.step("an older uvloop", |step| {
+                    setup::python::ensure_beside(workspace, &python, &workspace.root.join(OLD_UVLOOP), step)
+                }),
+            );
+            offer(
                 "SIDELIGHT_TEST_GO",
                 progress.step("Go toolchain", |step| setup::go::ensure(workspace, &python, step)),
             );
@@ -74,16 +80,27 @@ impl Laboratory {
         if let Err(error) = progress.step("kernel file systems", setup::mounts::ensure) {
             progress.say(format!("          {error:#}"));
         }
-        let _ = progress.step("strace, bpftool and ip", |step| {
+        let _ = progress.step("strace, bpftool, ip and nft", |step| {
             setup::witnesses::ensure(step);
             Ok(())
         });
+        if let Ok(report) = std::env::var(REPORT) {
+            // The test program runs in another folder.
+            let absolute = std::path::absolute(&report).map_or(report, |path| path.display().to_string());
+            variables.push((REPORT, absolute));
+        }
         if soak {
             variables.push(("SIDELIGHT_TEST_FULL", "1".to_owned()));
         }
         Self { variables }
     }
 }
+
+/// Before 0.23, uvloop wrote to a socket only after the task that asked for it had run.
+const OLD_UVLOOP: &str = "agent/tests/apps/parents/uvloop-before-0.23.lock";
+
+/// The variable that names the file for tables of results.
+const REPORT: &str = "SIDELIGHT_TEST_REPORT";
 
 const KERNEL_SIDE: &str = "the checked-in kernel side is what its sources give";
 
