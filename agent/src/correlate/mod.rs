@@ -229,7 +229,8 @@ impl<I: Ids> Correlator<I> {
                     .or_default()
                     .push((now.saturating_add(WAIT_NANOS), waiting));
             }
-            Err(Wait::Until(due)) => {
+            Err(Wait::ForOtherEnd) => {
+                let due = now.saturating_add(SETTLE_NANOS);
                 self.due.insert((due, waiting.span), waiting);
             }
         }
@@ -246,7 +247,7 @@ impl<I: Ids> Correlator<I> {
                 self.counts.joined += 1;
                 Ok(Parent::Span(call))
             }
-            joins::Call::Expected if !impatient => Err(Wait::Until(self.look_again(exchange))),
+            joins::Call::Expected if !impatient => Err(Wait::ForOtherEnd),
             joins::Call::Expected => {
                 self.counts.expired += 1;
                 Ok(Parent::None(Absence::CallNotSeen))
@@ -273,12 +274,6 @@ impl<I: Ids> Correlator<I> {
                 Ok(Parent::None(absence))
             }
         }
-    }
-
-    /// When an exchange whose other end is still under way is looked at next.
-    fn look_again(&self, exchange: &Exchange) -> u64 {
-        let looked = self.swept_at.max(exchange.ended);
-        looked.saturating_add(SETTLE_NANOS)
     }
 
     /// What depended on the request of a connection is looked at again.
@@ -335,7 +330,7 @@ enum Wait {
     /// It depends on the request that is open on this connection.
     Connection(u64),
     /// The other end is still under way.
-    Until(u64),
+    ForOtherEnd,
 }
 
 /// The trace that the request's sender was in.

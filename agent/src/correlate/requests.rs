@@ -253,9 +253,7 @@ impl Requests {
     }
 
     fn why_none(&self, unit: &Unit) -> Absence {
-        if self.owned.is_empty() && self.open.is_empty() {
-            Absence::NothingServed
-        } else if unit.line.steps().next().is_none() {
+        if unit.line.steps().next().is_none() {
             Absence::UnitUnknown
         } else {
             Absence::NotServing

@@ -159,8 +159,10 @@ fn a_thread_on_a_nonblocking_socket_owns_nothing() {
         blocking: false,
         ..unit(thread(7), &[])
     };
+    play.read(3, 105);
     play.served(1, loops, 100, 150);
     play.called(2, loops, 110, 120);
+    play.answered(3, loops, 105, 160);
     play.poll(SECOND);
     assert_eq!(play.parent(2), Err(Absence::NotServing));
 }

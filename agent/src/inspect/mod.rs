@@ -9,7 +9,6 @@ mod mapped;
 mod pclntab;
 mod runtime;
 mod tracefs;
-#[expect(dead_code, reason = "attaching does not use it yet")]
 pub mod units;
 
 #[cfg(test)]
