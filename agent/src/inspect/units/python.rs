@@ -6,7 +6,7 @@ mod greenlet;
 mod image;
 mod places;
 mod process;
-mod state;
+pub mod state;
 mod threads;
 mod uvloop;
 mod versions;
@@ -35,8 +35,9 @@ use state::State;
 
 /// What can be known of the units of a process that runs `CPython`.
 ///
-/// It reads the files of the interpreter and of some modules, and little of the process's memory: milliseconds. One that
-/// has only just been executed says that it has not started: it can be asked again.
+/// It reads the files of the interpreter and of some modules, and little of the process's memory: milliseconds. Of one
+/// that has only just been executed it says that `CPython` is not loaded or has not started ([`state::NOT_STARTED`]): it
+/// can be asked again.
 pub fn plan(pid: u32) -> UnitPlan {
     let process = Process::new(pid);
     if interpreter(&process).is_none() {

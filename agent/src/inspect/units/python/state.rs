@@ -8,6 +8,11 @@ use super::{
     versions::{self, Offsets},
 };
 
+/// Said of a process whose Python has not come up, or seems not to have: it can be asked again.
+pub const NOT_STARTED: &str = "Python has not started yet: its tasks are not told apart";
+/// Said where the check fails.
+const ELSEWHERE: &str = "this build of Python keeps its threads elsewhere than releases do (without the GIL, for \
+                         debugging, or changed?): its tasks are not told apart";
 /// Threads that are looked at.
 const MAX_THREADS: usize = 64;
 /// A process goes on while it is looked at, so what does not fit is looked at again.
@@ -66,18 +71,11 @@ impl<'a> State<'a> {
         let looked = possible.iter().map(|values| (self.look(values), *values));
         let looked: Vec<(Look, Values)> = looked.collect();
         let right = looked.iter().find(|(look, _)| *look == Look::Right);
-        let values = match (right, looked.as_slice()) {
-            (Some((_, values)), _) | (None, [(Look::Early, values)]) => *values,
-            (None, [] | [(Look::Early, _), ..]) => {
-                return Err("Python has not started yet: its tasks are not told apart".to_owned());
-            }
-            (None, _) => {
-                return Err(
-                    "this build of Python keeps its threads elsewhere than releases do (free-threaded, \
-                            for debugging, or changed?): its tasks are not told apart"
-                        .to_owned(),
-                );
-            }
+        let is_early = looked.iter().any(|(look, _)| *look == Look::Early);
+        let values = match right {
+            Some((_, values)) => *values,
+            None if is_early || possible.is_empty() => return Err(NOT_STARTED.to_owned()),
+            None => return Err(ELSEWHERE.to_owned()),
         };
         let runtime = Runtime {
             kind: runtime_kind::PYTHON,
@@ -105,14 +103,11 @@ impl<'a> State<'a> {
     /// Each thread of Python's must be what its own thread-local value says, and in a context or none.
     fn look_once(&self, values: &Values) -> Option<Look> {
         let (is_initialised, key) = self.process.half_words(self.key_address())?;
-        match is_initialised {
-            0 => return Some(Look::Early),
-            1 => {}
-            _ => return None,
-        }
         let threads = self.threads()?;
-        if threads.is_empty() {
-            return Some(Look::Early);
+        match (is_initialised, threads.is_empty()) {
+            (0 | 1, true) => return Some(Look::Early),
+            (1, false) => {}
+            _ => return None,
         }
         let mut confirmed = 0;
         for thread in &threads {

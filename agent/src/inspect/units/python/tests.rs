@@ -129,6 +129,28 @@ fn a_module_that_is_not_imported_is_found() {
 }
 
 #[test]
+fn offsets_of_another_version_do_not_check() {
+    for python in pythons() {
+        let Some(running) = Running::start(&python, "sys") else {
+            continue;
+        };
+        let process = Process::new(running.pid());
+        let Some(python) = interpreter(&process).and_then(Loaded::open) else {
+            continue;
+        };
+        let minors = (9..=14)
+            .filter(|minor| State::new(&process, &python, *minor).is_ok_and(|state| state.runtime().is_ok()));
+        let minors: Vec<u32> = minors.collect();
+        // 3.9 and 3.10 have the same.
+        assert!(
+            minors.len() == 1 && minors[0] > 10 || minors == [9, 10] || !is_supported(&running),
+            "{}: {minors:?}",
+            python.shown.display()
+        );
+    }
+}
+
+#[test]
 fn other_programs_have_no_plan() {
     let plan = plan(std::process::id());
     assert!(plan.runtime.is_none() && plan.probes.is_empty());
