@@ -16,12 +16,17 @@ pub(crate) enum Verdict {
     Wrong(String),
 }
 
-/// All spans of a run, by id.
-pub(crate) struct Judge<'a>(HashMap<&'a str, &'a Span>);
+/// All spans of a run.
+pub(crate) struct Judge<'a> {
+    by_id: HashMap<&'a str, &'a Span>,
+    /// Whether the agent counted drops: then the span of a parent may be missing.
+    lossy: bool,
+}
 
 impl<'a> Judge<'a> {
-    pub(crate) fn new(spans: &'a [Span]) -> Self {
-        Self(spans.iter().map(|span| (span.span_id.as_str(), span)).collect())
+    pub(crate) fn new(spans: &'a [Span], lossy: bool) -> Self {
+        let by_id = spans.iter().map(|span| (span.span_id.as_str(), span)).collect();
+        Self { by_id, lossy }
     }
 
     /// A call belongs below the SERVER span of the request that it names, in its own process.
@@ -33,7 +38,7 @@ impl<'a> Judge<'a> {
         for _ in 0..DEEPEST {
             let parent = match self.parent(at) {
                 Ok(parent) => parent,
-                Err(wrong) => return Verdict::Wrong(wrong),
+                Err(verdict) => return verdict,
             };
             if parent.kind == "SERVER" {
                 return check(
@@ -56,7 +61,7 @@ impl<'a> Judge<'a> {
                 parent.kind == "CLIENT" && parent.text("url.full").ends_with(span.path()),
                 parent,
             ),
-            Err(wrong) => Verdict::Wrong(wrong),
+            Err(verdict) => verdict,
         }
     }
 
@@ -67,20 +72,20 @@ impl<'a> Judge<'a> {
         }
         match self.parent(span) {
             Ok(parent) => check(false, parent),
-            Err(wrong) => Verdict::Wrong(wrong),
+            Err(verdict) => verdict,
         }
     }
 
-    fn parent(&self, span: &Span) -> Result<&'a Span, String> {
-        let id = &span.parent_span_id;
-        let parent = self
-            .0
-            .get(id.as_str())
-            .ok_or_else(|| format!("its parent {id:?} is no span of the run"))?;
-        if parent.trace_id != span.trace_id {
-            return Err(format!("its parent is of another trace: {parent:?}"));
+    fn parent(&self, span: &Span) -> Result<&'a Span, Verdict> {
+        let id = span.parent_span_id.as_str();
+        match self.by_id.get(id) {
+            Some(parent) if parent.trace_id == span.trace_id => Ok(parent),
+            Some(parent) => Err(Verdict::Wrong(format!(
+                "its parent is of another trace: {parent:?}"
+            ))),
+            None if self.lossy => Err(Verdict::Absent),
+            None => Err(Verdict::Wrong(format!("its parent {id:?} is no span of the run"))),
         }
-        Ok(parent)
     }
 }
 

@@ -122,10 +122,10 @@ fn check(lab: &Lab, runtime: &Runtime) -> Result<()> {
 fn conclude(title: &str, agent: Agent, sent: &Sent) -> Result<()> {
     let report = agent.settled(sent.spans())?;
     let table = sent.table(&report)?;
-    let text = table.text(title);
-    note(&format!("{}{text}", report.stats.line()));
+    let text = format!("{}\n{}\n", table.text(title), report.stats.line());
+    note(&text);
     publish(&text)?;
-    table.judge(&text)
+    table.judge(&text, report.stats.drops)
 }
 
 /// How often each way was asked for.
@@ -192,7 +192,7 @@ impl Sent {
         }
         table.expect(OUTER, true, self.sum(|_| 1));
         table.expect(JOINED, true, self.sum(|way| way.fetches));
-        let judge = Judge::new(&report.spans);
+        let judge = Judge::new(&report.spans, report.stats.drops > 0);
         for span in &report.spans {
             let describe = || format!("{span:?}");
             if let Some(request) = named(span) {

@@ -40,7 +40,7 @@ pub(super) fn check(_lab: &Lab) -> Result<()> {
         span(2, "single", "", "SERVER", "/leaf/gather_1/0")?,
         span(1, "below a leaf", "joined", "SERVER", "/gather/gather_12")?,
     ];
-    let judge = Judge::new(&spans);
+    let judge = Judge::new(&spans, false);
     let verdict = |span: &Span| match named(span) {
         Some(request) => judge.call(span, request),
         None if span.path().starts_with("/leaf/") => judge.joined(span),

@@ -93,12 +93,14 @@ impl Table {
     }
 
     /// Not one is wrong, and what can be proved is right; else `text` shows it.
-    pub(crate) fn judge(&self, text: &str) -> Result<()> {
+    pub(crate) fn judge(&self, text: &str, drops: u64) -> Result<()> {
         if !self.wrong.is_empty() {
             let shown = self.wrong.get(..SHOWN).unwrap_or(&self.wrong).join("\n");
             bail!("{} wrong parents{text}\nsuch as:\n{shown}", self.wrong.len());
         }
-        let short = |row: &&Row| row.provable && row.right * 100 < row.expected * RIGHT;
+        // Each one may have cost a span its parent.
+        let drops = usize::try_from(drops)?;
+        let short = |row: &&Row| row.provable && (row.right + drops) * 100 < row.expected * RIGHT;
         let names: Vec<&str> = self
             .rows
             .iter()
