@@ -3,11 +3,12 @@
 use std::{
     env, fs,
     io::Read as _,
-    os::unix::fs::MetadataExt as _,
+    os::unix::fs::{FileExt as _, MetadataExt as _},
     process::{Child, Command, Stdio},
 };
 
 use super::*;
+use crate::inspect::pclntab::Table;
 
 const SOURCE: &str = r#"package main
 
@@ -119,6 +120,60 @@ fn a_running_stripped_program_is_understood() {
                 .iter()
                 .all(|probe| fs::metadata(&probe.path).unwrap().ino() == inode)
         );
+    }
+}
+
+/// What is found in a file with some bytes changed, which are put back.
+fn with_bytes_at(path: &Path, offset: u64, bytes: &[u8]) -> Option<Result<UnitPlan, String>> {
+    let file = File::options().read(true).write(true).open(path).unwrap();
+    let mut before = vec![0; bytes.len()];
+    file.read_exact_at(&mut before, offset).unwrap();
+    file.write_all_at(bytes, offset).unwrap();
+    let data = ReadCache::new(file.try_clone().unwrap());
+    let plan = Elf::parse(&data)
+        .map(|elf| Program::of(elf, &file, path).and_then(|program| program.plan(0, None, "1.25")));
+    file.write_all_at(&before, offset).unwrap();
+    plan
+}
+
+#[test]
+fn damaged_programs_do_no_harm() {
+    let folder = Folder(env::temp_dir().join(format!("sidelight-units-damaged-{}", std::process::id())));
+    let Some(program) = built(&folder.0, "exe") else {
+        return;
+    };
+    let data = ReadCache::new(File::open(&program).unwrap());
+    let elf = Elf::parse(&data).unwrap();
+    let table = Table::of_section(&elf).unwrap();
+    let module = elf
+        .section(".go.module")
+        .map_or(table.start, |module| module.start);
+    for (start, words) in [(table.start, 9), (table.functions.start, 9), (module, 24)] {
+        for offset in (0..words).map(|index| start + 8 * index) {
+            for bytes in [
+                [0; 8],
+                [0xff; 8],
+                [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f],
+                [1; 8],
+            ] {
+                let _ = with_bytes_at(&program, offset, &bytes);
+            }
+        }
+    }
+    // Another table than the one that the module tells of, and one that ends early.
+    let wrong_magic = with_bytes_at(&program, table.start, &[0]).unwrap();
+    assert!(wrong_magic.unwrap_err().contains("table of functions"));
+    let length = fs::metadata(&program).unwrap().len();
+    for cut in (0..length)
+        .step_by(length as usize / 20)
+        .collect::<Vec<_>>()
+        .into_iter()
+        .rev()
+    {
+        let file = File::options().read(true).write(true).open(&program).unwrap();
+        file.set_len(cut).unwrap();
+        let data = ReadCache::new(file.try_clone().unwrap());
+        let _ = Elf::parse(&data).map(|elf| Program::of(elf, &file, &program).is_ok());
     }
 }
 
