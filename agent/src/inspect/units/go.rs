@@ -50,8 +50,8 @@ const ROUND_TRIP: usize = 4;
 const CODE_BYTES: u64 = 64 * 1024;
 
 /// From a `persistConn` of `net/http` to the socket: `conn`, an interface, behind `alt`, `t` and `cacheKey`; `fd`, the
-/// only field of `net.conn`; `pfd`, the first of `netFD`; `Sysfd` behind `fdmu` (Go, src/net/http/transport.go,
-/// src/net/net.go, src/net/fd_posix.go, src/internal/poll/fd_unix.go; 1.17 to 1.27).
+/// only field of `net.conn`; `pfd`, the first of `netFD`; `Sysfd` behind `fdmu` (Go, `src/net/http/transport.go`,
+/// `src/net/net.go`, `src/net/fd_posix.go`, `src/internal/poll/fd_unix.go`; 1.17 to 1.27).
 const TO_SOCKET: [u16; 4] = [80, 0, 0, 16];
 
 /// What is to be known of a process's goroutines; nothing if it has no Go.
@@ -147,7 +147,7 @@ impl<'a> Program<'a> {
     }
 
     /// Whether two of the offsets are those of the program's own code: `mcall` reads `g.m`, `systemstack` compares with
-    /// `m.curg` (Go, src/runtime/asm_amd64.s, 1.17 to 1.27). The third the kernel side can check only with a goroutine.
+    /// `m.curg` (Go, `src/runtime/asm_amd64.s`, 1.17 to 1.27). The third, of `goid`, is not checked here.
     fn check(&self, layout: Layout) -> Option<()> {
         let reads_m = self.codes(MCALL).any(|code| code.reads_of_g(layout.m));
         let compares_curg = self.codes(SYSTEMSTACK).any(|code| code.compares_at(layout.curg));

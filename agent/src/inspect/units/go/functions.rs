@@ -12,6 +12,9 @@ use crate::inspect::{
 /// src/runtime/symtab.go, 1.26 and 1.27).
 const TEXT_IN_MODULE: usize = 8 + 6 * 24 + 3 * 8;
 
+/// Largest part of a table that tells of functions; the largest known programs have a tenth of it.
+const MAX_BYTES: u64 = 512 * 1024 * 1024;
+
 /// The table of functions of a program.
 pub struct Functions<'a> {
     file: &'a File,
@@ -46,8 +49,14 @@ impl<'a> Functions<'a> {
         let mut entries = Window::new(self.file);
         let mut details = Window::new(self.file);
         let mut found = Vec::new();
+        let mut last = 0;
         for index in 0..self.table.count {
             let (addresses, detail) = self.entry(&mut entries, index)?;
+            // The linker writes them in the order of addresses; a damaged table would have the file read at random.
+            if detail < last {
+                return None;
+            }
+            last = detail;
             let offset = self.name_offset(&mut details, detail)?;
             if let Some((_, name)) = offsets.iter().find(|(known, _)| *known == offset) {
                 found.push(Function {
@@ -88,7 +97,8 @@ impl<'a> Functions<'a> {
         let words = window.at(offset, 3 * size)?;
         let word = |index: usize| number(&words[index * size..][..size]);
         let addresses = self.text.checked_add(word(0))?..self.text.checked_add(word(2))?;
-        Some((addresses, self.table.functions.start.checked_add(word(1))?))
+        let detail = Some(word(1)).filter(|detail| *detail < MAX_BYTES)?;
+        Some((addresses, self.table.functions.start.checked_add(detail)?))
     }
 
     /// `nameOff` of the runtime's `_func`, behind the function's address (Go, src/runtime/runtime2.go).
@@ -119,7 +129,8 @@ fn text_of_module(elf: &Elf<'_>, table: &Table) -> Option<u64> {
     let module = elf.bytes(&elf.section(".go.module")?, TEXT_IN_MODULE as u64 + 8)?;
     let table_address = number(module.get(..8)?);
     let is_of_table = elf.at_address(table_address)?.start == table.start;
-    is_of_table.then(|| number(&module[TEXT_IN_MODULE..]))
+    let text = module.get(TEXT_IN_MODULE..TEXT_IN_MODULE + 8)?;
+    is_of_table.then(|| number(text))
 }
 
 /// The table where it has no section of its own: in libraries, and where the C linker puts it into another.

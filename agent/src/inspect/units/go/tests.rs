@@ -3,11 +3,12 @@
 use std::{
     env, fs,
     io::Read as _,
-    os::unix::fs::MetadataExt as _,
+    os::unix::fs::{FileExt as _, MetadataExt as _},
     process::{Child, Command, Stdio},
 };
 
 use super::*;
+use crate::inspect::pclntab::Table;
 
 const SOURCE: &str = r#"package main
 
@@ -59,13 +60,11 @@ fn built(folder: &Path, mode: &str) -> Option<PathBuf> {
         .args(["build", "-ldflags=-s -w", "-buildmode", mode, "-o"])
         .arg(&output)
         .status();
-    match status {
-        Ok(status) => assert!(status.success()),
-        Err(_) => {
-            println!("not tested: Go is not installed");
-            return None;
-        }
-    }
+    let Ok(status) = status else {
+        println!("not tested: Go is not installed");
+        return None;
+    };
+    assert!(status.success());
     Some(output)
 }
 
@@ -106,7 +105,7 @@ fn a_running_stripped_program_is_understood() {
         assert_eq!((start.kind, start.cookie), (ProbeKind::GoroutineStarted, 0));
         assert_eq!(
             (request.kind, request.cookie),
-            (ProbeKind::RequestSent, 80 | 16 << 48)
+            (ProbeKind::RequestSent, 0x0010_0000_0000_0050)
         );
         let bytes = fs::read(&start.path).unwrap();
         assert_eq!(bytes[start.offset as usize], 0xe8, "{mode}: call");
@@ -121,6 +120,60 @@ fn a_running_stripped_program_is_understood() {
                 .iter()
                 .all(|probe| fs::metadata(&probe.path).unwrap().ino() == inode)
         );
+    }
+}
+
+/// What is found in a file with some bytes changed, which are put back.
+fn with_bytes_at(path: &Path, offset: u64, bytes: &[u8]) -> Option<Result<UnitPlan, String>> {
+    let file = File::options().read(true).write(true).open(path).unwrap();
+    let mut before = vec![0; bytes.len()];
+    file.read_exact_at(&mut before, offset).unwrap();
+    file.write_all_at(bytes, offset).unwrap();
+    let data = ReadCache::new(file.try_clone().unwrap());
+    let plan = Elf::parse(&data)
+        .map(|elf| Program::of(elf, &file, path).and_then(|program| program.plan(0, None, "1.25")));
+    file.write_all_at(&before, offset).unwrap();
+    plan
+}
+
+#[test]
+fn damaged_programs_do_no_harm() {
+    let folder = Folder(env::temp_dir().join(format!("sidelight-units-damaged-{}", std::process::id())));
+    let Some(program) = built(&folder.0, "exe") else {
+        return;
+    };
+    let data = ReadCache::new(File::open(&program).unwrap());
+    let elf = Elf::parse(&data).unwrap();
+    let table = Table::of_section(&elf).unwrap();
+    let module = elf
+        .section(".go.module")
+        .map_or(table.start, |module| module.start);
+    for (start, words) in [(table.start, 9), (table.functions.start, 9), (module, 24)] {
+        for offset in (0..words).map(|index| start + 8 * index) {
+            for bytes in [
+                [0; 8],
+                [0xff; 8],
+                [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f],
+                [1; 8],
+            ] {
+                let _ = with_bytes_at(&program, offset, &bytes);
+            }
+        }
+    }
+    // Another table than the one that the module tells of, and one that ends early.
+    let wrong_magic = with_bytes_at(&program, table.start, &[0]).unwrap();
+    assert!(wrong_magic.unwrap_err().contains("table of functions"));
+    let length = fs::metadata(&program).unwrap().len();
+    for cut in (0..length)
+        .step_by(length as usize / 20)
+        .collect::<Vec<_>>()
+        .into_iter()
+        .rev()
+    {
+        let file = File::options().read(true).write(true).open(&program).unwrap();
+        file.set_len(cut).unwrap();
+        let data = ReadCache::new(file.try_clone().unwrap());
+        let _ = Elf::parse(&data).map(|elf| Program::of(elf, &file, &program).is_ok());
     }
 }
 
