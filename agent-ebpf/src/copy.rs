@@ -23,13 +23,16 @@ pub struct Buffers {
 }
 
 impl Buffers {
-    /// Address of the first byte.
+    /// Address of the first byte of a segment; none when there are not so many.
     #[inline(always)]
-    pub fn first(&self) -> Option<u64> {
+    pub fn segment(&self, index: u32) -> Option<u64> {
         if self.segments == 0 {
-            return Some(self.address);
+            return (index == 0).then_some(self.address);
         }
-        kernel::user::<Segment>(self.address).map(|segment| segment.base)
+        if u64::from(index) >= self.segments {
+            return None;
+        }
+        kernel::user::<Segment>(self.address + u64::from(index) * 16).map(|segment| segment.base)
     }
 }
 

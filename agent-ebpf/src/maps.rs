@@ -47,7 +47,7 @@ pub static UNITS: LruHashMap<UnitKey, UnitChain> = LruHashMap::with_max_entries(
 #[map]
 pub static WORKERS: LruHashMap<u64, Worker> = LruHashMap::with_max_entries(8192, 0);
 
-/// Buffers that are to be written for somebody: process and address (kind 0).
+/// Buffers that are to be written for somebody: process, thread (as the kind) and address.
 #[map]
 pub static BUFFERS: LruHashMap<UnitKey, UnitChain> = LruHashMap::with_max_entries(8192, 0);
 

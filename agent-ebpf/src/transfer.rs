@@ -185,7 +185,7 @@ pub extern "C" fn find_unit_of_call(serves: u64) -> u64 {
     work.chain = UnitChain::default();
     let (pid, tid) = emit::current();
     let chain = if work.transfer.sent() {
-        units::sender(pid, &work.transfer).or_else(|| units::present(pid, tid).map(<*mut _>::cast_const))
+        units::sender(pid, tid, &work.transfer).or_else(|| units::present(pid, tid).map(<*mut _>::cast_const))
     } else {
         let chain = units::present(pid, tid);
         if let Some(chain) = chain
@@ -199,6 +199,9 @@ pub extern "C" fn find_unit_of_call(serves: u64) -> u64 {
     if let Some(chain) = chain {
         // SAFETY: a value of a map.
         work.chain = unsafe { *chain };
+    }
+    if work.transfer.sent() {
+        units::written(pid, tid, &work.transfer);
     }
     0
 }

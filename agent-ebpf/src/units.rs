@@ -19,6 +19,8 @@ use crate::{
 /// Bits of a thread's id that are its number; the rest is its start time.
 const TID_BITS: u32 = 22;
 const NANOS_PER_MILLI: u64 = 1_000_000;
+/// Buffers of one call that are looked for among those that uvloop queued: a response's head and the parts of its body.
+const QUEUED_SEGMENTS: u32 = 8;
 /// Marks the first unit of a kept chain as one that read a request from a connection that was accepted.
 pub const SERVES: u64 = 1;
 
@@ -48,7 +50,7 @@ pub fn present(pid: u32, tid: u32) -> Option<*mut UnitChain> {
 /// Whom bytes are sent for, if that is not who sends them: a goroutine that writes for others, or an event loop that
 /// writes what tasks left with it.
 #[inline(always)]
-pub fn sender(pid: u32, transfer: &Transfer) -> Option<*const UnitChain> {
+pub fn sender(pid: u32, tid: u32, transfer: &Transfer) -> Option<*const UnitChain> {
     // SAFETY: a value of the map.
     let runtime = unsafe { &*RUNTIMES.get_ptr(pid)? };
     if runtime.kind == runtime_kind::GO {
@@ -61,12 +63,36 @@ pub fn sender(pid: u32, transfer: &Transfer) -> Option<*const UnitChain> {
     if runtime.bytes_type == 0 {
         return None;
     }
-    let key = UnitKey {
+    BUFFERS.get_ptr(&buffer_key(pid, tid, transfer.buffers.segment(0)?))
+}
+
+/// The buffers of a call were written: whatever stands at their addresses next is something else.
+#[inline(always)]
+pub fn written(pid: u32, tid: u32, transfer: &Transfer) {
+    // SAFETY: a value of the map.
+    let queues = RUNTIMES
+        .get_ptr(pid)
+        .is_some_and(|runtime| unsafe { (*runtime).bytes_type != 0 });
+    if !queues {
+        return;
+    }
+    for index in 0..QUEUED_SEGMENTS {
+        let Some(address) = transfer.buffers.segment(index) else {
+            return;
+        };
+        let _ = BUFFERS.remove(&buffer_key(pid, tid, address));
+    }
+}
+
+/// Where a buffer is kept that an event loop will write. Only its own thread writes it; other threads may use the
+/// address for something else when it is free again.
+#[inline(always)]
+pub fn buffer_key(pid: u32, tid: u32, address: u64) -> UnitKey {
+    UnitKey {
         pid,
-        kind: 0,
-        address: transfer.buffers.first()?,
-    };
-    BUFFERS.get_ptr(&key)
+        kind: tid,
+        address,
+    }
 }
 
 /// The chain of a unit that `parent` starts now.

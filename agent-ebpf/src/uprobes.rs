@@ -28,6 +28,8 @@ const OBJECT_TYPE: u64 = 8;
 const BYTES_DATA: u64 = 32;
 const BYTEARRAY_START: u64 = 40;
 const MEMORYVIEW_BUFFER: u64 = 56;
+/// Descriptors that a process can have by default at most (`fs/file.c:sysctl_nr_open`).
+const DESCRIPTORS_MOST: u32 = 1 << 20;
 /// The data word of a Go interface.
 const INTERFACE_DATA: u64 = 8;
 
@@ -186,11 +188,7 @@ fn queued(ctx: &ProbeContext, argument: u64) -> Option<()> {
         return None;
     };
     let parent = units::present(pid, tid)?;
-    let key = UnitKey {
-        pid,
-        kind: 0,
-        address: bytes,
-    };
+    let key = units::buffer_key(pid, tid, bytes);
     // SAFETY: a value of the map.
     let _ = BUFFERS.insert(&key, unsafe { &*parent }, 0);
     Some(())
@@ -218,7 +216,9 @@ fn sent(ctx: &ProbeContext, connection: u64) -> Option<()> {
     let stream: u64 = user(connection + offset(0) + INTERFACE_DATA)?;
     let descriptor: u64 = user(stream + offset(1))?;
     let fd: i32 = user(descriptor + offset(2) + offset(3))?;
-    let socket = kernel::socket(u32::try_from(fd).ok()?)?;
+    // Of what is no TCP connection, such as one with TLS, this may be any number.
+    let fd = u32::try_from(fd).ok().filter(|&fd| fd < DESCRIPTORS_MOST)?;
+    let socket = kernel::socket(fd)?;
     let chain = units::goroutine(pid, units::goroutine_id(runtime)?)?;
     let sender = Sender {
         inode: socket.inode()?,

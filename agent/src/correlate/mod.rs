@@ -162,9 +162,8 @@ impl<I: Ids> Correlator<I> {
             Role::Server => {
                 let pid = located.exchange.request_unit.pid;
                 let requests = self.processes.entry(pid).or_default();
-                if let Some(owner) = requests.served(located.connection, span, &located.exchange) {
-                    self.trees.owned_by(span, pid, owner);
-                }
+                let owners = requests.served(located.connection, span, &located.exchange);
+                self.trees.owned_by(span, pid, owners);
                 self.unblock(located.connection);
             }
             Role::Client | Role::Unknown => self.joins.called(&located, span),
@@ -312,9 +311,9 @@ impl<I: Ids> Correlator<I> {
             return;
         }
         self.swept_at = now;
-        for (span, pid, owner) in self.trees.forget(now) {
+        for (span, pid, owners) in self.trees.forget(now) {
             if let Some(requests) = self.processes.get_mut(&pid) {
-                requests.forget(owner, span);
+                owners.iter().for_each(|&owner| requests.forget(owner, span));
             }
         }
         self.joins.forget(now);

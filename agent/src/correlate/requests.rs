@@ -49,6 +49,8 @@ struct Owned {
     ended: Option<u64>,
     /// The span, once the request has ended.
     span: Option<u64>,
+    /// The unit did not answer itself, but started the one that did.
+    handed_on: bool,
 }
 
 /// Whom a call was made for.
@@ -96,6 +98,7 @@ impl Requests {
                 began: since,
                 ended: None,
                 span: None,
+                handed_on: false,
             },
         );
         true
@@ -112,20 +115,28 @@ impl Requests {
         }
     }
 
-    /// A request was served, with this span. The unit that owns it, if one does.
-    pub(super) fn served(&mut self, connection: u64, span: u64, exchange: &Exchange) -> Option<u64> {
+    /// A request was served, with this span. The units that own it: the one that answered, and the tasks that were made
+    /// for the request and led to that one.
+    pub(super) fn served(&mut self, connection: u64, span: u64, exchange: &Exchange) -> Vec<u64> {
         self.over(connection);
-        let owner = owner_of(exchange)?;
-        self.own(
-            owner,
-            Owned {
+        let Some(owner) = owner_of(exchange) else {
+            return Vec::new();
+        };
+        let answer = exchange.response_unit.as_ref().unwrap_or(&exchange.request_unit);
+        let during = |id: u64| made_at(id).is_some_and(|made| made >= exchange.started && made <= exchange.ended);
+        let line = answer.line.steps().map(|step| step.id);
+        let owners: Vec<u64> = line.take_while(|&id| id == owner || during(id)).collect();
+        for &id in &owners {
+            let owned = Owned {
                 connection,
                 began: exchange.started,
                 ended: Some(exchange.ended),
                 span: Some(span),
-            },
-        );
-        Some(owner)
+                handed_on: id != owner,
+            };
+            self.own(id, owned);
+        }
+        owners
     }
 
     /// Forgets the request with this span, which `owner` answered.
@@ -164,7 +175,7 @@ impl Requests {
             }
             match self.serving(step, until) {
                 // What a unit that serves one request at a time is serving is certain, whatever else is open.
-                Serving::One(owned) if first && serves_one(step.id, owned.began) => {
+                Serving::One(owned) if first && !owned.handed_on && serves_one(step.id, owned.began) => {
                     return self.certain(owned, patient);
                 }
                 Serving::One(owned) => return self.inherited(owned, spawned, at, patient),

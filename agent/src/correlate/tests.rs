@@ -356,3 +356,15 @@ fn the_order_of_arrival_does_not_matter() {
         assert_eq!(parents(&order), expected, "{order:?}");
     }
 }
+
+#[test]
+fn a_request_may_be_answered_by_a_task_of_its_task() {
+    let mut play = Play::new();
+    let (first, second) = (made(105), made(120));
+    play.read(1, 100);
+    play.called(2, unit(first, &[(found(1), 105)]), 110, 115);
+    play.called(3, unit(first, &[(found(1), 105)]), 130, 135);
+    play.answered(1, unit(second, &[(first, 120), (found(1), 105)]), 100, 150);
+    play.poll(SECOND);
+    assert_eq!((play.parent(2), play.parent(3)), (Ok(play.id(1)), Ok(play.id(1))));
+}

@@ -28,8 +28,8 @@ pub(super) struct Trees {
 struct Node {
     id: SpanId,
     ended: u64,
-    /// The process and the unit that answered it, if it is a request.
-    owner: Option<(u32, u64)>,
+    /// The process and the units that own it, if it is a request.
+    owners: Option<(u32, Vec<u64>)>,
     state: State,
 }
 
@@ -72,16 +72,16 @@ impl Trees {
             Node {
                 id,
                 ended,
-                owner: None,
+                owners: None,
                 state: State::Open(Vec::new()),
             },
         );
     }
 
-    /// Notes who answered a request.
-    pub(super) fn owned_by(&mut self, span: u64, pid: u32, owner: u64) {
+    /// Notes who owns a request.
+    pub(super) fn owned_by(&mut self, span: u64, pid: u32, owners: Vec<u64>) {
         if let Some(node) = self.spans.get_mut(&span) {
-            node.owner = Some((pid, owner));
+            node.owners = Some((pid, owners));
         }
     }
 
@@ -141,8 +141,8 @@ impl Trees {
         }
     }
 
-    /// Forgets spans that nothing will belong to any more: their numbers, and who answered them where.
-    pub(super) fn forget(&mut self, now: u64) -> Vec<(u64, u32, u64)> {
+    /// Forgets spans that nothing will belong to any more: their numbers, who owned them, and where.
+    pub(super) fn forget(&mut self, now: u64) -> Vec<(u64, u32, Vec<u64>)> {
         let mut forgotten = Vec::new();
         for _ in 0..self.order.len() {
             let Some(span) = self.order.pop_front() else { break };
@@ -158,8 +158,8 @@ impl Trees {
                 self.order.push_front(span);
                 break;
             }
-            forgotten.extend(node.owner.map(|(pid, owner)| (span, pid, owner)));
-            self.spans.remove(&span);
+            let owners = self.spans.remove(&span).and_then(|node| node.owners);
+            forgotten.extend(owners.map(|(pid, owners)| (span, pid, owners)));
         }
         forgotten
     }
