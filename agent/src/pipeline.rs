@@ -58,7 +58,7 @@ pub async fn run(
         &settings,
         attach::load(&kernel_settings(&settings))?,
         Arc::clone(&sinks),
-    );
+    )?;
     stages.watch_selected()?;
     say(&format!(
         "ready: watching {} process(es), tier tracepoint",

@@ -1,6 +1,10 @@
 //! The runtimes of watched processes: what the kernel side is told of each, and what has to be probed for it.
 
-use std::collections::HashMap;
+use std::{
+    collections::HashMap,
+    sync::mpsc::{Receiver, Sender, channel},
+    thread,
+};
 
 use agent_common::Runtime;
 use aya::maps::{self, MapData};
@@ -11,21 +15,45 @@ use crate::inspect::units::{self, Probe, UnitPlan};
 const LOOKS_MOST: u8 = 3;
 
 /// What the kernel side knows of the units of watched processes.
+///
+/// Looking at an interpreter takes up to a tenth of a second, so a thread of its own does it for processes that come while
+/// events are taken.
 pub struct Units {
     runtimes: maps::HashMap<MapData, u32, Runtime>,
     looks: HashMap<u32, u8>,
-    /// Probes to be attached.
-    wanted: Vec<Probe>,
+    asked: Sender<u32>,
+    answered: Receiver<(u32, UnitPlan)>,
 }
 
 impl Units {
     /// Nothing told yet.
-    pub fn new(runtimes: maps::HashMap<MapData, u32, Runtime>) -> Self {
-        Self {
+    ///
+    /// # Errors
+    /// When the thread cannot be started.
+    pub fn new(runtimes: maps::HashMap<MapData, u32, Runtime>) -> std::io::Result<Self> {
+        let (asked, questions) = channel();
+        let (answers, answered) = channel();
+        thread::Builder::new()
+            .name("inspect".to_owned())
+            .spawn(move || {
+                for pid in questions {
+                    if answers.send((pid, units::plan(pid))).is_err() {
+                        break;
+                    }
+                }
+            })?;
+        Ok(Self {
             runtimes,
             looks: HashMap::new(),
-            wanted: Vec::new(),
-        }
+            asked,
+            answered,
+        })
+    }
+
+    /// A process is watched from the start: what has to be probed for it.
+    pub fn of_running(&mut self, pid: u32) -> Vec<Probe> {
+        self.looks.insert(pid, 1);
+        self.tell(pid, units::plan(pid))
     }
 
     /// A process runs a program from now on, or is watched from now on.
@@ -36,8 +64,7 @@ impl Units {
 
     /// A process began to listen, or used a connection for the first time: by now it has loaded what it needs.
     pub fn is_up(&mut self, pid: u32) {
-        let looks = self.looks.entry(pid).or_default();
-        if *looks < LOOKS_MOST {
+        if *self.looks.entry(pid).or_default() < LOOKS_MOST {
             self.look(pid);
         }
     }
@@ -47,26 +74,33 @@ impl Units {
         self.looks.remove(&pid);
     }
 
-    /// Takes the probes to be attached since the last time.
+    /// What has to be probed according to what was found out since the last time.
     pub fn take_wanted(&mut self) -> Vec<Probe> {
-        std::mem::take(&mut self.wanted)
+        let mut wanted = Vec::new();
+        while let Ok((pid, plan)) = self.answered.try_recv() {
+            // It may have ended meanwhile, and its number be another's.
+            if self.looks.contains_key(&pid) {
+                wanted.extend(self.tell(pid, plan));
+            }
+        }
+        wanted
     }
 
     fn look(&mut self, pid: u32) {
         *self.looks.entry(pid).or_default() += 1;
-        let UnitPlan {
-            runtime,
-            probes,
-            missing,
-        } = units::plan(pid);
-        for reason in missing {
+        // The thread ends only when this does.
+        let _ = self.asked.send(pid);
+    }
+
+    fn tell(&mut self, pid: u32, plan: UnitPlan) -> Vec<Probe> {
+        for reason in plan.missing {
             tracing::debug!(pid, "{reason}");
         }
-        if let Some(runtime) = runtime
+        if let Some(runtime) = plan.runtime
             && let Err(error) = self.runtimes.insert(pid, runtime, 0)
         {
             tracing::warn!(pid, %error, "the tasks of this process are not told apart; its calls may lack parents");
         }
-        self.wanted.extend(probes);
+        plan.probes
     }
 }

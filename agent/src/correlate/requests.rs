@@ -14,8 +14,8 @@ use super::Absence;
 /// more likely a helper that serves everybody, and only happened to be made first by this request.
 const AFTERMATH_NANOS: u64 = 60_000_000_000;
 
-/// Requests kept of one unit: more than one are only those on a kept connection.
-const KEPT_PER_UNIT: usize = 64;
+/// Requests kept of one unit, against what is never forgotten otherwise.
+const KEPT_PER_UNIT: usize = 4096;
 
 /// The requests of one process.
 #[derive(Debug, Default)]
@@ -231,8 +231,14 @@ impl Requests {
         if self.shared.contains(&step.id) {
             return Serving::Several;
         }
+        // A thread serves thousands, one after the other; a context few, but maybe at once.
+        let since = if kind(step.id) == unit_kind::CONTEXT {
+            0
+        } else {
+            requests.partition_point(|owned| owned.began <= at).saturating_sub(1)
+        };
         let within = |owned: &&Owned| owned.began <= at && owned.ended.is_none_or(|ended| at <= ended);
-        let mut then = requests.iter().filter(within);
+        let mut then = requests.range(since..).filter(within);
         match (then.next(), then.next()) {
             (Some(only), None) => Serving::One(only),
             (Some(_), Some(_)) => Serving::Several,
@@ -283,7 +289,8 @@ impl Requests {
         if requests.len() >= KEPT_PER_UNIT {
             requests.pop_front();
         }
-        requests.push_back(owned);
+        let place = requests.partition_point(|other| other.began <= owned.began);
+        requests.insert(place, owned);
     }
 
     fn disown(&mut self, owner: u64, which: impl Fn(&Owned) -> bool) {

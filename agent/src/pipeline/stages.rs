@@ -18,6 +18,7 @@ use crate::{
     config::{Sampler, Settings},
     correlate::{Correlator, Placed},
     discover::{Discovery, SyscallSet},
+    inspect::units::Probe,
 };
 
 /// Records taken from the ring buffer between two looks at everything else.
@@ -56,7 +57,10 @@ struct Flow {
 
 impl Stages {
     /// All stages, nothing hooked yet.
-    pub fn new(settings: &Settings, kernel: Kernel, sinks: Arc<Sinks>) -> Self {
+    ///
+    /// # Errors
+    /// When a thread cannot be started.
+    pub fn new(settings: &Settings, kernel: Kernel, sinks: Arc<Sinks>) -> anyhow::Result<Self> {
         let Kernel {
             mut hooks,
             events,
@@ -78,7 +82,7 @@ impl Stages {
                 None
             }
         };
-        Self {
+        Ok(Self {
             reader: Reader::new(events),
             hooks,
             calls,
@@ -86,7 +90,7 @@ impl Stages {
             log,
             flow: Flow {
                 processes: Processes::new(Discovery::new(settings), watched),
-                units: Units::new(runtimes),
+                units: Units::new(runtimes).context("the thread that looks at programs did not start")?,
                 connections: Connections::new(told, connections, verdicts),
                 correlator: Correlator::new(RandomIds::default()),
                 clock: Clock::new(),
@@ -99,7 +103,7 @@ impl Stages {
             },
             hook_all: super::selects_new(&settings.select),
             tidied_at: monotonic_nanos(),
-        }
+        })
     }
 
     /// Follows the life of processes, watches what is selected and runs now, and hooks what it uses.
@@ -111,9 +115,9 @@ impl Stages {
         self.hooks.follow()?;
         self.flow.processes.watch_selected()?;
         for pid in self.flow.processes.pids() {
-            self.flow.units.begins(pid);
+            let probes = self.flow.units.of_running(pid);
+            attach_probes(&mut self.hooks, &probes);
         }
-        self.flow.attach_probes(&mut self.hooks);
         if self.hook_all {
             self.hooks.hook(SyscallSet::ALL)?;
         }
@@ -162,7 +166,6 @@ impl Stages {
             if let Err(error) = hooks.hook(flow.processes.take_wanted()) {
                 tracing::warn!("calls of a new process are not seen: {error:#}");
             }
-            flow.attach_probes(hooks);
         });
         if let Some(log) = &mut self.log {
             log.flush();
@@ -171,6 +174,7 @@ impl Stages {
     }
 
     fn tidy(&mut self) {
+        attach_probes(&mut self.hooks, &self.flow.units.take_wanted());
         let now = monotonic_nanos();
         self.flow.place(now);
         if now.saturating_sub(self.tidied_at) >= TIDY_EVERY_NANOS {
@@ -221,15 +225,6 @@ impl Flow {
             kind::EXEC if self.processes.is_running(pid) => self.units.begins(pid),
             kind::LISTEN if self.processes.is_running(pid) => self.units.is_up(pid),
             _ => {}
-        }
-    }
-
-    /// Probes what is new; what cannot be probed costs that alone.
-    fn attach_probes(&mut self, hooks: &mut Hooks) {
-        for probe in self.units.take_wanted() {
-            if let Err(error) = hooks.probe(&probe) {
-                tracing::warn!("{error:#}");
-            }
         }
     }
 
@@ -315,5 +310,14 @@ impl Flow {
     fn finish(&mut self) {
         self.correlator.finish(&mut self.placed);
         self.emit();
+    }
+}
+
+/// Probes what is new; what cannot be probed costs that alone.
+fn attach_probes(hooks: &mut Hooks, probes: &[Probe]) {
+    for probe in probes {
+        if let Err(error) = hooks.probe(probe) {
+            tracing::warn!("{error:#}");
+        }
     }
 }
