@@ -1,6 +1,6 @@
 //! The demo's applications under load: nothing missing, nothing twice.
 
-use std::{collections::BTreeMap, process::Command};
+use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
 
@@ -8,7 +8,7 @@ use crate::{
     Case,
     expect::{self, Request},
     harness::{
-        agent::{self, Agent, Report},
+        agent::{Agent, Report},
         apps::Server,
         client::Response,
         lab::{Lab, Need, source},
@@ -43,7 +43,6 @@ pub(crate) fn cases() -> Vec<Case> {
             flask(lab, false)
         })
         .alone(),
-        Case::new("load::parents_are_right_or_absent", PYTHON, parents).alone(),
     ]
 }
 
@@ -222,47 +221,4 @@ fn flask(lab: &Lab, keep_alive: bool) -> Result<()> {
         caused: &caused,
     }
     .run()
-}
-
-/// Every call of flask-app names its request, and must have that one as its parent; a thread pool behind an event loop
-/// proves nothing, so the statements of fastapi-app must have none.
-fn parents(lab: &Lab) -> Result<()> {
-    const REQUESTS: usize = 400;
-    let fastapi = python_app(lab, "fastapi-app", &[])?;
-    let users = fastapi.url()?;
-    let flask = python_app(lab, "flask-app", &[("FASTAPI_URL", &users)])?;
-    let pids = [flask.pid().to_string(), fastapi.pid().to_string()];
-    let mut command = agent::command(&["attach", "--output", "json", "--pid", &pids[0], "--pid", &pids[1]]);
-    command.env("SIDELIGHT_KEEP_QUERY_VALUES", "true");
-    let agent = Agent::start(command)?;
-    let load = Load {
-        address: flask.address.clone(),
-        requests: REQUESTS,
-        concurrency: 16,
-        keep_alive: false,
-        request: &|number| ("GET", format!("/user/nobody{number}")),
-    };
-    load.run()
-        .with_context(|| format!("the agent:\n{}", agent.stderr()))?;
-    let report = agent.settled(0)?;
-    let served: BTreeMap<&str, &Span> = report
-        .only(Span::is_served)
-        .into_iter()
-        .map(|span| (span.span_id.as_str(), span))
-        .collect();
-    let calls = report.only(Span::is_sent);
-    ensure!(calls.len() == REQUESTS, "{} calls", calls.len());
-    for call in calls {
-        let name = call.text("url.full").rsplit('=').next().unwrap_or_default();
-        let parent = served
-            .get(call.parent_span_id.as_str())
-            .with_context(|| format!("no parent: {call:?}"))?;
-        ensure!(
-            parent.path() == format!("/user/{name}") && parent.trace_id == call.trace_id,
-            "a wrong parent: {call:?} below {parent:?}"
-        );
-    }
-    let queries = report.only(|span| span.is_query() && !span.parent_span_id.is_empty());
-    ensure!(queries.is_empty(), "guessed parents: {queries:?}");
-    Ok(())
 }
