@@ -21,6 +21,8 @@ pub struct Settings {
     pub capture: Capture,
     /// The kernel's types (BTF), if not where a running kernel publishes them.
     pub btf: Option<PathBuf>,
+    /// Where all that the kernel side reports is recorded, with the captured payload, if anywhere.
+    pub record: Option<PathBuf>,
     /// What one connection may hold.
     pub limits: Limits,
     /// Also make spans of transactions, pings and driver noise, which otherwise are only counted.

@@ -303,6 +303,16 @@ pub static SETTINGS: &[Setting] = &[
         },
     ),
     one(
+        "capture.record",
+        None,
+        "SIDELIGHT_CAPTURE_RECORD",
+        "",
+        |draft, text| {
+            draft.settings.record = Some(text.into());
+            Ok(())
+        },
+    ),
+    one(
         "limits.head_bytes",
         None,
         "SIDELIGHT_LIMITS_HEAD_BYTES",
