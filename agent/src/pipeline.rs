@@ -9,6 +9,9 @@
 //! order of the ring buffer. Bounded are the ring buffer (the kernel side counts its drops), the exporters' queue and
 //! the channel to stdout (each counts what it drops).
 
+mod flow;
+#[cfg(test)]
+mod replay;
 mod sinks;
 mod spans;
 mod stages;

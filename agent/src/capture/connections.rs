@@ -12,8 +12,11 @@ use agent_protocols::{
     connection::{ConnectionContext, ConnectionCounts},
     session::{Closing, Verdict},
 };
-use aya::maps::{self, MapData};
 
+use super::{
+    KernelTable,
+    located::{Ends, Located},
+};
 use crate::conventions::Endpoints;
 
 /// How long a connection that TCP is done with, but whose socket is still held, is kept.
@@ -21,66 +24,11 @@ const LINGER_NANOS: u64 = 60_000_000_000;
 const AF_INET: u16 = 2;
 const AF_INET6: u16 = 10;
 
-/// An exchange, and where it took place.
-#[derive(Clone, Debug)]
-pub struct Located {
-    /// The exchange.
-    pub exchange: Exchange,
-    /// The addresses of its connection.
-    pub endpoints: Arc<Endpoints>,
-    /// The connection.
-    pub connection: u64,
-    /// Its ends, if the other one can be known by them.
-    pub ends: Option<Ends>,
-}
-
-/// The ends of a connection on one host, by what both know: seen from the other end they are the other way round.
-///
-/// TCP: the sequence numbers before each direction's first byte, which are random and which neither another network
-/// namespace nor address translation changes. UNIX: the addresses of both sockets in the kernel.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Ends {
-    own: u64,
-    peer: u64,
-    unix: bool,
-}
-
-impl Ends {
-    /// As the other end sees them.
-    pub fn other(self) -> Self {
-        Self {
-            own: self.peer,
-            peer: self.own,
-            unix: self.unix,
-        }
-    }
-
-    /// Any, for tests.
-    #[cfg(test)]
-    pub(crate) fn sample(own: u64, peer: u64) -> Self {
-        Self {
-            own,
-            peer,
-            unix: false,
-        }
-    }
-
-    fn of(event: &OpenEvent) -> Option<Self> {
-        let unix = is_unix(event);
-        (event.own_end != 0 && event.peer_end != 0).then_some(Self {
-            own: event.own_end,
-            peer: event.peer_end,
-            unix,
-        })
-    }
-}
-
 /// All connections that are followed.
-pub struct Connections {
+pub struct Connections<K> {
     by_id: HashMap<u64, Tracked>,
     settings: ConnectionSettings,
-    kernel: maps::HashMap<MapData, u64, common::Connection>,
-    verdicts: maps::HashMap<MapData, u64, common::Verdict>,
+    kernel: K,
     counts: ConnectionCounts,
     /// Data of connections of which no opening was seen.
     unknown: u64,
@@ -114,18 +62,13 @@ struct Tracked {
     lingers_since: Option<u64>,
 }
 
-impl Connections {
+impl<K: KernelTable> Connections<K> {
     /// None yet.
-    pub fn new(
-        settings: ConnectionSettings,
-        kernel: maps::HashMap<MapData, u64, common::Connection>,
-        verdicts: maps::HashMap<MapData, u64, common::Verdict>,
-    ) -> Self {
+    pub fn new(settings: ConnectionSettings, kernel: K) -> Self {
         Self {
             by_id: HashMap::new(),
             settings,
             kernel,
-            verdicts,
             counts: ConnectionCounts::default(),
             unknown: 0,
             finished: Vec::new(),
@@ -284,7 +227,11 @@ impl Connections {
     /// The ends of a connection, and which side the watched process is.
     pub fn ends(&self, id: u64) -> Option<(Ends, Role)> {
         let tracked = self.by_id.get(&id)?;
-        let role = if tracked.server { Role::Server } else { Role::Client };
+        let role = if tracked.server {
+            Role::Server
+        } else {
+            Role::Client
+        };
         Some((tracked.ends?, role))
     }
 
@@ -316,8 +263,7 @@ impl Connections {
             ignore: u64::from(verdict.ignore),
             skip_until: [verdict.skip_received_until, verdict.skip_sent_until],
         };
-        // Not being able to tell costs copying, nothing else.
-        let _ = self.verdicts.insert(id, value, 0);
+        self.kernel.tell(id, value);
         if verdict.ignore
             && let Some(tracked) = self.by_id.get_mut(&id)
             && let Some(mut connection) = tracked.connection.take()
@@ -333,19 +279,12 @@ impl Connections {
         {
             self.counts.add(connection.take_counts());
         }
-        // Most connections never had one.
-        let _ = self.verdicts.remove(&id);
+        self.kernel.forget(id);
     }
 
     fn remove_from_kernel(&mut self, id: u64) {
-        if let Some(tracked) = self.by_id.get(&id)
-            && self
-                .kernel
-                .get(&tracked.socket, 0)
-                .is_ok_and(|entry| entry.id == id)
-        {
-            // Gone meanwhile is what is wanted.
-            let _ = self.kernel.remove(&tracked.socket);
+        if let Some(tracked) = self.by_id.get(&id) {
+            self.kernel.remove(id, tracked.socket);
         }
     }
 }
@@ -365,7 +304,7 @@ pub fn unit(event: &DataEvent) -> Unit {
     }
 }
 
-fn is_unix(event: &OpenEvent) -> bool {
+pub(super) fn is_unix(event: &OpenEvent) -> bool {
     event.family != AF_INET && event.family != AF_INET6
 }
 

@@ -5,7 +5,7 @@ use std::{io, time::Duration};
 use aya::maps::{MapData, RingBuf};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use super::decode::Event;
+use super::{Recorder, decode::Event};
 
 /// The ring buffer's reader.
 ///
@@ -13,15 +13,17 @@ use super::decode::Event;
 /// the next look. So the cost of a wake-up is shared by all events of a batch.
 pub struct Reader {
     events: RingBuf<MapData>,
+    recorder: Option<Recorder>,
     /// Records that were no events.
     undecodable: u64,
 }
 
 impl Reader {
-    /// A reader of this ring buffer.
-    pub fn new(events: RingBuf<MapData>) -> Self {
+    /// A reader of this ring buffer, which records what it reads if that is wanted.
+    pub fn new(events: RingBuf<MapData>, recorder: Option<Recorder>) -> Self {
         Self {
             events,
+            recorder,
             undecodable: 0,
         }
     }
@@ -45,12 +47,22 @@ impl Reader {
         while seen < most {
             let Some(record) = self.events.next() else { break };
             seen += 1;
+            if let Some(recorder) = &mut self.recorder {
+                recorder.record(&record);
+            }
             match Event::decode(&record) {
                 Some(event) => take(event),
                 None => self.undecodable += 1,
             }
         }
         seen
+    }
+
+    /// Makes what was recorded so far safe from a sudden end.
+    pub fn flush_recording(&mut self) {
+        if let Some(recorder) = &mut self.recorder {
+            recorder.flush();
+        }
     }
 
     /// Records that were no events: 0 unless object and agent do not belong together.

@@ -21,16 +21,17 @@ const LOOKS_MOST: u8 = 3;
 pub struct Units {
     runtimes: maps::HashMap<MapData, u32, Runtime>,
     looks: HashMap<u32, u8>,
-    asked: Sender<u32>,
+    /// None: units are threads only.
+    asked: Option<Sender<u32>>,
     answered: Receiver<(u32, UnitPlan)>,
 }
 
 impl Units {
-    /// Nothing told yet.
+    /// Nothing told yet; unless `enabled`, nothing will be.
     ///
     /// # Errors
     /// When the thread cannot be started.
-    pub fn new(runtimes: maps::HashMap<MapData, u32, Runtime>) -> std::io::Result<Self> {
+    pub fn new(runtimes: maps::HashMap<MapData, u32, Runtime>, enabled: bool) -> std::io::Result<Self> {
         let (asked, questions) = channel();
         let (answers, answered) = channel();
         thread::Builder::new()
@@ -45,7 +46,7 @@ impl Units {
         Ok(Self {
             runtimes,
             looks: HashMap::new(),
-            asked,
+            asked: enabled.then_some(asked),
             answered,
         })
     }
@@ -53,6 +54,9 @@ impl Units {
     /// A process is watched from the start: what has to be probed for it.
     pub fn of_running(&mut self, pid: u32) -> Vec<Probe> {
         self.looks.insert(pid, 1);
+        if self.asked.is_none() {
+            return Vec::new();
+        }
         self.tell(pid, units::plan(pid))
     }
 
@@ -88,8 +92,10 @@ impl Units {
 
     fn look(&mut self, pid: u32) {
         *self.looks.entry(pid).or_default() += 1;
-        // The thread ends only when this does.
-        let _ = self.asked.send(pid);
+        if let Some(asked) = &self.asked {
+            // The thread ends only when this does.
+            let _ = asked.send(pid);
+        }
     }
 
     fn tell(&mut self, pid: u32, plan: UnitPlan) -> Vec<Probe> {

@@ -21,12 +21,16 @@ pub struct Settings {
     pub capture: Capture,
     /// The kernel's types (BTF), if not where a running kernel publishes them.
     pub btf: Option<PathBuf>,
+    /// Where all that the kernel side reports is recorded, with the captured payload, if anywhere.
+    pub record: Option<PathBuf>,
     /// What one connection may hold.
     pub limits: Limits,
     /// Also make spans of transactions, pings and driver noise, which otherwise are only counted.
     pub report_noise: bool,
     /// Show query values in `url.full` and `url.query`; otherwise they are redacted.
     pub keep_query_values: bool,
+    /// Tell only threads apart, and not tasks, goroutines and greenlets; default false.
+    pub threads_only: bool,
     /// What the agent says of every watched process.
     pub resource: Resource,
     /// Which traces are kept.

@@ -241,6 +241,13 @@ pub static SETTINGS: &[Setting] = &[
         |draft, text| set(&mut draft.settings.keep_query_values, parse::boolean(text)),
     ),
     one(
+        "threads_only",
+        None,
+        "SIDELIGHT_THREADS_ONLY",
+        "false",
+        |draft, text| set(&mut draft.settings.threads_only, parse::boolean(text)),
+    ),
+    one(
         "capture.request_head_bytes",
         None,
         "SIDELIGHT_CAPTURE_REQUEST_HEAD_BYTES",
@@ -299,6 +306,16 @@ pub static SETTINGS: &[Setting] = &[
         "/sys/kernel/btf/vmlinux",
         |draft, text| {
             draft.settings.btf = Some(text.into());
+            Ok(())
+        },
+    ),
+    one(
+        "capture.record",
+        None,
+        "SIDELIGHT_CAPTURE_RECORD",
+        "",
+        |draft, text| {
+            draft.settings.record = Some(text.into());
             Ok(())
         },
     ),

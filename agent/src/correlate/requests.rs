@@ -111,7 +111,9 @@ impl Requests {
         };
         self.unanswered.remove(&(open.since, connection));
         if let Some(owner) = open.owner {
-            self.disown(owner, |owned| owned.connection == connection && owned.ended.is_none());
+            self.disown(owner, |owned| {
+                owned.connection == connection && owned.ended.is_none()
+            });
         }
     }
 

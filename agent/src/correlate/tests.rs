@@ -315,8 +315,14 @@ fn a_traceparent_is_adopted() {
     let (parent, child) = (play.find(1).unwrap(), play.find(2).unwrap());
     assert_eq!(parent.trace_id.to_string(), "4bf92f3577b34da6a3ce929d0e0e4736");
     assert_eq!(parent.parent.unwrap().to_string(), "00f067aa0ba902b7");
-    assert_eq!((child.trace_id, child.parent), (parent.trace_id, Ok(parent.span_id)));
-    assert_eq!((child.sampled, child.trace_state.as_deref()), (Some(false), Some("a=1")));
+    assert_eq!(
+        (child.trace_id, child.parent),
+        (parent.trace_id, Ok(parent.span_id))
+    );
+    assert_eq!(
+        (child.sampled, child.trace_state.as_deref()),
+        (Some(false), Some("a=1"))
+    );
 }
 
 #[test]

@@ -2,21 +2,22 @@
 
 use std::{sync::Arc, time::Duration};
 
-use agent_common::{Call, DataEvent, OpenEvent, ProcessEvent, flag, kind, role};
+use agent_common::{Call, ProcessEvent, kind, role};
 use anyhow::Context as _;
 use aya::maps::{self, MapData, PerCpuArray};
 use aya_log::EbpfLogger;
 
 use super::{
+    flow::Flow,
     sinks::Sinks,
     spans::{self, RandomIds},
     statistics::{self, Statistics},
 };
 use crate::{
     attach::{Hooks, Kernel},
-    capture::{self, Clock, Connections, Event, Located, Processes, Reader, Units, monotonic_nanos},
+    capture::{self, Clock, Event, KernelMaps, Processes, Reader, Recorder, Units, monotonic_nanos},
     config::{Sampler, Settings},
-    correlate::{Correlator, Placed},
+    correlate::Placed,
     discover::{Discovery, SyscallSet},
     inspect::units::Probe,
 };
@@ -33,26 +34,29 @@ pub struct Stages {
     calls: maps::HashMap<MapData, u64, Call>,
     counters: PerCpuArray<MapData, u64>,
     log: Option<EbpfLogger<&'static dyn log::Log>>,
-    flow: Flow,
+    programs: Programs,
+    flow: Flow<KernelMaps, RandomIds>,
+    spans: Spans,
+    /// Taken and given back with every turn, so that no room is allocated for each.
+    placed: Vec<Placed>,
     /// Hook everything at once: what is executed next is not known.
     hook_all: bool,
     tidied_at: u64,
 }
 
-/// What an event flows through.
-struct Flow {
+/// What is known of the watched programs.
+struct Programs {
     processes: Processes,
     units: Units,
-    connections: Connections,
-    correlator: Correlator<RandomIds>,
+}
+
+/// The way from a placed exchange to the sinks.
+struct Spans {
     clock: Clock,
     sinks: Arc<Sinks>,
     sampler: Sampler,
     redact_query: bool,
     statistics: Statistics,
-    /// Taken and given back with every event, so that no room is allocated for each.
-    placed: Vec<Placed>,
-    located: Vec<Located>,
 }
 
 impl Stages {
@@ -82,27 +86,28 @@ impl Stages {
                 None
             }
         };
+        let now = monotonic_nanos();
+        let kernel = KernelMaps {
+            connections,
+            verdicts,
+        };
+        let units = Units::new(runtimes, !settings.threads_only)
+            .context("the thread that looks at programs did not start")?;
         Ok(Self {
-            reader: Reader::new(events),
+            reader: Reader::new(events, settings.record.as_deref().map(Recorder::start)),
             hooks,
             calls,
             counters,
             log,
-            flow: Flow {
+            programs: Programs {
                 processes: Processes::new(Discovery::new(settings), watched),
-                units: Units::new(runtimes).context("the thread that looks at programs did not start")?,
-                connections: Connections::new(told, connections, verdicts),
-                correlator: Correlator::new(RandomIds::default()),
-                clock: Clock::new(),
-                sinks,
-                sampler: settings.sampler,
-                redact_query: !settings.keep_query_values,
-                statistics: Statistics::default(),
-                placed: Vec::new(),
-                located: Vec::new(),
+                units,
             },
+            flow: Flow::new(told, kernel, RandomIds::default(), now),
+            spans: Spans::new(settings, sinks),
+            placed: Vec::new(),
             hook_all: super::selects_new(&settings.select),
-            tidied_at: monotonic_nanos(),
+            tidied_at: now,
         })
     }
 
@@ -113,22 +118,22 @@ impl Stages {
     pub fn watch_selected(&mut self) -> anyhow::Result<()> {
         // First the hooks, so that no child of a watched process is missed; then the processes; then their calls.
         self.hooks.follow()?;
-        self.flow.processes.watch_selected()?;
-        for pid in self.flow.processes.pids() {
-            let probes = self.flow.units.of_running(pid);
+        self.programs.processes.watch_selected()?;
+        for pid in self.programs.processes.pids() {
+            let probes = self.programs.units.of_running(pid);
             attach_probes(&mut self.hooks, &probes);
         }
         if self.hook_all {
             self.hooks.hook(SyscallSet::ALL)?;
         }
-        self.hooks.hook(self.flow.processes.take_wanted())?;
-        self.flow.processes.tell_waiting(&mut self.calls);
+        self.hooks.hook(self.programs.processes.take_wanted())?;
+        self.programs.processes.tell_waiting(&mut self.calls);
         Ok(())
     }
 
     /// Processes that are watched now.
     pub fn watching(&self) -> usize {
-        self.flow.processes.running()
+        self.programs.processes.running()
     }
 
     /// Takes a batch of events, after waiting for at most `wait`.
@@ -139,16 +144,28 @@ impl Stages {
         self.reader
             .wait(wait)
             .context("the ring buffer cannot be waited for")?;
+        // Before the events are taken: all that happened before this moment will have been taken then.
+        let now = monotonic_nanos();
         while self.take_batch() == BATCH {}
-        self.tidy();
+        attach_probes(&mut self.hooks, &self.programs.units.take_wanted());
+        self.spans.clock.refresh(now);
+        self.flow.turn(now, &mut self.placed);
+        self.spans.emit(&mut self.placed, &mut self.programs.processes);
+        if now.saturating_sub(self.tidied_at) >= TIDY_EVERY_NANOS {
+            self.tidied_at = now;
+            self.programs.processes.forget_ended(now);
+            self.reader.flush_recording();
+        }
         Ok(())
     }
 
     /// Takes what is left, and lets everything go.
     pub fn finish(mut self) -> Statistics {
         while self.take_batch() == BATCH {}
-        self.flow.finish();
-        let mut statistics = self.flow.statistics;
+        self.reader.flush_recording();
+        self.flow.finish(&mut self.placed);
+        self.spans.emit(&mut self.placed, &mut self.programs.processes);
+        let mut statistics = self.spans.statistics;
         statistics.kernel = statistics::read_kernel(&self.counters);
         statistics.undecodable = self.reader.undecodable();
         statistics.correlation = self.flow.correlator.counts();
@@ -158,12 +175,16 @@ impl Stages {
 
     fn take_batch(&mut self) -> usize {
         let Self {
-            reader, flow, hooks, ..
+            reader,
+            programs,
+            flow,
+            hooks,
+            ..
         } = self;
         let taken = reader.drain(BATCH, |event| {
-            flow.take(event);
+            flow.take(programs.look_at(event));
             // At once: what was executed just now does not wait for the rest of the batch.
-            if let Err(error) = hooks.hook(flow.processes.take_wanted()) {
+            if let Err(error) = hooks.hook(programs.processes.take_wanted()) {
                 tracing::warn!("calls of a new process are not seen: {error:#}");
             }
         });
@@ -172,49 +193,28 @@ impl Stages {
         }
         taken
     }
-
-    fn tidy(&mut self) {
-        attach_probes(&mut self.hooks, &self.flow.units.take_wanted());
-        let now = monotonic_nanos();
-        self.flow.place(now);
-        if now.saturating_sub(self.tidied_at) >= TIDY_EVERY_NANOS {
-            self.tidied_at = now;
-            self.flow.tidy(now);
-        }
-    }
 }
 
-impl Flow {
-    fn take(&mut self, event: Event<'_>) {
-        match event {
-            Event::Open(open) => self.open(open),
-            Event::Data { event, head, tail } => self.data(&event, head, tail),
-            Event::Close(close) => {
-                let Self {
-                    connections, located, ..
-                } = self;
-                let (pid, ends) = (connections.pid(close.id), connections.ends(close.id));
-                connections.close(&close, |exchange| located.push(exchange));
-                self.correlate();
-                if !self.connections.is_followed(close.id) {
-                    let ends = ends.map(|(ends, _)| ends);
-                    self.correlator.connection_ended(pid.unwrap_or_default(), close.id, ends);
+impl Programs {
+    /// Keeps up with processes, and puts right what only they tell.
+    fn look_at<'a>(&mut self, mut event: Event<'a>) -> Event<'a> {
+        match &mut event {
+            Event::Open(open) => {
+                let pid = open.header.pid;
+                self.units.is_up(pid);
+                // The kernel side knows an accepted socket by its listener's backlog; one that was opened with a
+                // backlog of 0 leaves no such trace.
+                if open.role == role::CLIENT && self.processes.listens_on(pid, open.local_port) {
+                    open.role = role::SERVER;
                 }
             }
             Event::Process(process) => {
-                self.processes.handle(&process);
-                self.follow_units(&process);
-                if process.header.kind == kind::EXIT {
-                    let Self {
-                        connections, located, ..
-                    } = self;
-                    connections.process_ended(process.header.pid, process.time, |exchange| {
-                        located.push(exchange);
-                    });
-                    self.correlate();
-                }
+                self.processes.handle(process);
+                self.follow_units(process);
             }
+            Event::Data { .. } | Event::Close(_) => {}
         }
+        event
     }
 
     /// Keeps up with what is known of a process's runtime.
@@ -227,63 +227,22 @@ impl Flow {
             _ => {}
         }
     }
+}
 
-    fn open(&mut self, mut event: OpenEvent) {
-        self.units.is_up(event.header.pid);
-        // The kernel side knows an accepted socket by its listener's backlog; one that was opened with a backlog of 0
-        // leaves no such trace.
-        if event.role == role::CLIENT && self.processes.listens_on(event.header.pid, event.local_port) {
-            event.role = role::SERVER;
-        }
-        self.connections.open(&event);
-        if let Some((ends, role)) = self.connections.ends(event.id) {
-            self.correlator.opened(ends, role);
-        }
-    }
-
-    fn data(&mut self, event: &DataEvent, head: &[u8], tail: &[u8]) {
-        self.tell_correlator(event);
-        let Self {
-            connections, located, ..
-        } = self;
-        connections.data(event, head, tail, |exchange| located.push(exchange));
-        self.correlate();
-    }
-
-    /// What the correlator must know before an exchange is over.
-    fn tell_correlator(&mut self, event: &DataEvent) {
-        let sent = event.header.flags & flag::SENT != 0;
-        match (sent, self.connections.serves(event.id)) {
-            (false, true) => self
-                .correlator
-                .request_read(event.header.pid, event.id, event.ended),
-            (true, true) => self
-                .correlator
-                .response_written(event.id, &capture::unit(event)),
-            (true, false) => self.correlator.call_made(&capture::unit(event), event.began),
-            (false, false) => {}
+impl Spans {
+    fn new(settings: &Settings, sinks: Arc<Sinks>) -> Self {
+        Self {
+            clock: Clock::new(),
+            sinks,
+            sampler: settings.sampler,
+            redact_query: !settings.keep_query_values,
+            statistics: Statistics::default(),
         }
     }
 
-    /// Hands over what is finished.
-    fn correlate(&mut self) {
-        let Self {
-            correlator, located, ..
-        } = self;
-        for exchange in located.drain(..) {
-            correlator.handle(exchange);
-        }
-    }
-
-    /// Gives what has waited long enough its place.
-    fn place(&mut self, now: u64) {
-        self.correlator.poll(now, &mut self.placed);
-        self.emit();
-    }
-
-    fn emit(&mut self) {
-        for placed in self.placed.drain(..) {
-            let Some(process) = self.processes.get(placed.located.exchange.request_unit.pid) else {
+    fn emit(&mut self, placed: &mut Vec<Placed>, processes: &mut Processes) {
+        for placed in placed.drain(..) {
+            let Some(process) = processes.get(placed.located.exchange.request_unit.pid) else {
                 self.statistics.unselected += 1;
                 continue;
             };
@@ -295,21 +254,6 @@ impl Flow {
             self.sinks
                 .submit(spans::span(placed, process, &self.clock, self.redact_query));
         }
-    }
-
-    fn tidy(&mut self, now: u64) {
-        self.clock.refresh(now);
-        self.processes.forget_ended(now);
-        let Self {
-            connections, located, ..
-        } = self;
-        connections.forget_lingering(now, |exchange| located.push(exchange));
-        self.correlate();
-    }
-
-    fn finish(&mut self) {
-        self.correlator.finish(&mut self.placed);
-        self.emit();
     }
 }
 
