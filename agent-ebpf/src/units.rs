@@ -126,6 +126,13 @@ pub fn started_by(parent: *const UnitChain, id: u64, now: u64) -> UnitChain {
 /// Keeps the chain of a unit that begins now.
 #[inline(always)]
 pub fn keep(key: &UnitKey, chain: &UnitChain) {
+    // Addresses are used again all the time, and a new entry costs more than the old one written over. Nobody reads it
+    // meanwhile: what was at the address is gone, and what is there now does not act yet.
+    if let Some(known) = UNITS.get_ptr_mut(key) {
+        // SAFETY: a value of the map.
+        unsafe { *known = *chain };
+        return;
+    }
     // An LRU map makes room for itself.
     let _ = UNITS.insert(key, chain, 0);
 }
