@@ -231,6 +231,7 @@ fn ps(lab: &Lab) -> Result<()> {
         .iter()
         .find(|process| process["pid"] == sockets.process.pid())
         .context("it is not listed")?;
+    ensure!(ours["units"] == "tasks", "units: {ours}");
     let ours = ours.to_string().to_lowercase();
     for wanted in ["python", "\"sockets\"", &sockets.port("recv")?.to_string()] {
         ensure!(ours.contains(wanted), "{wanted} is not in {ours}");
