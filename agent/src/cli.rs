@@ -201,6 +201,9 @@ struct ExportFlags {
     /// Spans on stdout
     #[arg(long, value_name = "tree|text|json|none")]
     output: Option<String>,
+    /// Say there why a span has no parent
+    #[arg(long)]
+    explain: bool,
     /// Stop by itself, after flushing (500ms, 30s, 5m)
     #[arg(long, value_name = "TIME")]
     duration: Option<String>,
@@ -223,6 +226,9 @@ impl ExportFlags {
             ("tier", self.tier),
         ];
         flags.extend(given.into_iter().filter_map(|(key, value)| Some((key, value?))));
+        if self.explain {
+            flags.push(("explain", "true".to_owned()));
+        }
         self.config
     }
 }

@@ -25,6 +25,14 @@ fn attach_takes_several_pids_and_prints_a_tree() {
 }
 
 #[test]
+fn explaining_is_asked_for() {
+    let explains = |line| invoke(line).unwrap().settings.export.explain;
+    assert!(!explains("sidelight attach --pid 1"));
+    assert!(explains("sidelight attach --pid 1 --explain"));
+    assert!(explains("sidelight run --explain"));
+}
+
+#[test]
 fn attach_needs_a_pid() {
     assert!(invoke("sidelight attach").unwrap_err().contains("--pid <PID>"));
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 pub use opentelemetry::trace::{SpanId, SpanKind, TraceId};
 
-use crate::discover::Process;
+use crate::{correlate::Absence, discover::Process};
 
 /// A finished span.
 #[expect(
@@ -19,6 +19,8 @@ pub struct Span {
     pub span_id: SpanId,
     /// Its parent, if one is known.
     pub parent: Option<SpanId>,
+    /// Why none is known.
+    pub no_parent: Option<Absence>,
     /// W3C `tracestate` that came with the trace, verbatim.
     pub trace_state: Option<String>,
     /// Name as the semantic conventions form it, for example `GET /users`.
@@ -102,6 +104,7 @@ impl Span {
             trace_id: TraceId::from(trace),
             span_id: SpanId::from(id),
             parent: parent.map(SpanId::from),
+            no_parent: parent.is_none().then_some(Absence::SenderNotWatched),
             trace_state: None,
             name: "GET".to_owned(),
             kind: SpanKind::Server,

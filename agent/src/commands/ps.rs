@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use agent_common::unit::runtime_kind;
 use serde::Serialize;
 
 use super::table::{self, Table};
@@ -9,6 +10,7 @@ use crate::{
     cli::Listing,
     config::Settings,
     discover::{Discovery, InspectError, Namespaces, Process},
+    inspect::units::{self, UnitPlan},
 };
 
 /// One process as it is listed.
@@ -27,7 +29,15 @@ struct Row {
     watchable: bool,
     /// Why it cannot.
     reason: Option<&'static str>,
+    /// What is told apart in it when its work is put in relation.
+    units: Option<&'static str>,
+    /// What of that is missing, and why.
+    #[serde(rename = "unitsMissing")]
+    units_missing: Vec<String>,
 }
+
+/// Finds out about the units of a process by its id.
+type Plan = fn(u32) -> UnitPlan;
 
 /// Lists the processes of this host. As text, kernel threads and ended processes are left out: they are many, and
 /// nobody asks for them.
@@ -40,7 +50,7 @@ pub fn execute(listing: Listing, settings: &Settings) -> anyhow::Result<ExitCode
         .look_at_all()?
         .into_iter()
         .filter(|(_, outcome)| listing == Listing::Json || outcome.as_ref().err().is_none_or(is_telling))
-        .map(|(pid, outcome)| row(pid, outcome));
+        .map(|(pid, outcome)| row(pid, outcome, units::plan));
     table::print(|out| match listing {
         Listing::Json => table::json(out, &rows.collect::<Vec<_>>()),
         Listing::Text => text(rows).write(out),
@@ -52,7 +62,7 @@ fn is_telling(error: &InspectError) -> bool {
     matches!(error, InspectError::Permission { .. } | InspectError::Read { .. })
 }
 
-fn row(pid: u32, outcome: Result<Process, InspectError>) -> Row {
+fn row(pid: u32, outcome: Result<Process, InspectError>, plan: Plan) -> Row {
     let is_self = pid == std::process::id();
     let (process, reason) = match outcome {
         Ok(process) => (Some(process), is_self.then_some("sidelight itself")),
@@ -60,6 +70,10 @@ fn row(pid: u32, outcome: Result<Process, InspectError>) -> Row {
     };
     let process = process.unwrap_or_default();
     let named = !process.service_name.is_empty();
+    let (units, units_missing) = match reason {
+        None => units_of(&process, plan),
+        Some(_) => (None, Vec::new()),
+    };
     Row {
         pid,
         language: process.language,
@@ -72,11 +86,35 @@ fn row(pid: u32, outcome: Result<Process, InspectError>) -> Row {
         namespaces: named.then_some(process.namespaces),
         watchable: reason.is_none(),
         reason,
+        units,
+        units_missing,
     }
 }
 
-fn text(rows: impl Iterator<Item = Row>) -> Table<5> {
-    let mut table = Table::new(["PID", "LANGUAGE", "SERVICE", "PORTS", "WATCHABLE"]);
+/// What is told apart in a process, and what of it is missing. Only those that could have more than threads are looked
+/// at: it takes milliseconds each.
+fn units_of(process: &Process, plan: Plan) -> (Option<&'static str>, Vec<String>) {
+    let none = match process.language {
+        Some("python") => "tasks are not told apart: it runs no CPython",
+        Some("go") => "goroutines are not told apart: no Go was found in it",
+        _ => return (Some("threads"), Vec::new()),
+    };
+    let UnitPlan {
+        runtime, mut missing, ..
+    } = plan(process.pid);
+    let units = match runtime.map(|runtime| runtime.kind) {
+        Some(runtime_kind::PYTHON) => "tasks",
+        Some(runtime_kind::GO) => "goroutines",
+        _ => "threads",
+    };
+    if runtime.is_none() && missing.is_empty() {
+        missing.push(none.to_owned());
+    }
+    (Some(units), missing)
+}
+
+fn text(rows: impl Iterator<Item = Row>) -> Table<6> {
+    let mut table = Table::new(["PID", "LANGUAGE", "SERVICE", "PORTS", "UNITS", "WATCHABLE"]);
     for row in rows {
         let language = match (row.language, &row.language_version) {
             (Some(language), Some(version)) => format!("{language} {version}"),
@@ -86,34 +124,132 @@ fn text(rows: impl Iterator<Item = Row>) -> Table<5> {
         table.push([
             row.pid.to_string(),
             language,
-            row.service_name.unwrap_or_else(|| "-".to_owned()),
+            row.service_name.clone().unwrap_or_else(|| "-".to_owned()),
             if ports.is_empty() {
                 "-".to_owned()
             } else {
                 ports.join(",")
             },
-            row.reason
-                .map_or_else(|| "yes".to_owned(), |reason| format!("no: {reason}")),
+            row.units.unwrap_or("-").to_owned(),
+            note(&row),
         ]);
     }
     table
 }
 
+/// Whether it can be watched, and why not, or not as well as others of its language.
+fn note(row: &Row) -> String {
+    match (row.reason, &row.units_missing[..]) {
+        (Some(reason), _) => format!("no: {reason}"),
+        (None, []) => "yes".to_owned(),
+        (None, missing) => format!("yes, but {}", missing.join("; ")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use agent_common::Runtime;
+
     use super::*;
+
+    fn unasked(pid: u32) -> UnitPlan {
+        panic!("the units of {pid} are not to be looked at")
+    }
+
+    fn of_kind(kind: u32, missing: &[&str]) -> UnitPlan {
+        UnitPlan {
+            runtime: Some(Runtime {
+                kind,
+                ..Runtime::default()
+            }),
+            missing: missing.iter().map(|reason| (*reason).to_owned()).collect(),
+            ..UnitPlan::default()
+        }
+    }
+
+    fn python(_pid: u32) -> UnitPlan {
+        of_kind(runtime_kind::PYTHON, &[])
+    }
+
+    fn go(_pid: u32) -> UnitPlan {
+        of_kind(runtime_kind::GO, &["one thing is missing", "another too"])
+    }
+
+    fn unreadable(_pid: u32) -> UnitPlan {
+        UnitPlan {
+            missing: vec!["the file cannot be read".to_owned()],
+            ..UnitPlan::default()
+        }
+    }
+
+    fn nothing(_pid: u32) -> UnitPlan {
+        UnitPlan::default()
+    }
+
+    #[test]
+    fn units_are_told_and_what_is_missing() {
+        let told = |language, plan: Plan| {
+            let process = Process {
+                language,
+                ..Process::default()
+            };
+            let row = row(1, Ok(process), plan);
+            (row.units.unwrap(), note(&row))
+        };
+        for (language, plan, units, expected) in [
+            (None, unasked as Plan, "threads", "yes"),
+            (Some("java"), unasked, "threads", "yes"),
+            (Some("python"), python, "tasks", "yes"),
+            (
+                Some("go"),
+                go,
+                "goroutines",
+                "yes, but one thing is missing; another too",
+            ),
+            (
+                Some("go"),
+                unreadable,
+                "threads",
+                "yes, but the file cannot be read",
+            ),
+            (
+                Some("python"),
+                nothing,
+                "threads",
+                "yes, but tasks are not told apart: it runs no CPython",
+            ),
+        ] {
+            assert_eq!(told(language, plan), (units, expected.to_owned()), "{language:?}");
+        }
+    }
+
+    #[test]
+    fn programs_find_units_in_json() {
+        let process = Process {
+            language: Some("go"),
+            ..Process::default()
+        };
+        let value = serde_json::to_value(row(1, Ok(process), go)).unwrap();
+        assert_eq!(value["units"], "goroutines");
+        assert_eq!(
+            value["unitsMissing"],
+            serde_json::json!(["one thing is missing", "another too"])
+        );
+    }
 
     #[test]
     fn a_row_says_why_not() {
-        let unreadable = row(7, Err(InspectError::Permission { pid: 7 }));
+        let unreadable = row(7, Err(InspectError::Permission { pid: 7 }), unasked);
         assert!(!unreadable.watchable);
         assert_eq!(unreadable.service_name, None);
+        assert_eq!(unreadable.units, None);
         let own = row(
             std::process::id(),
             Ok(Process {
                 service_name: "sidelight".to_owned(),
                 ..Process::default()
             }),
+            unasked,
         );
         assert_eq!(own.reason, Some("sidelight itself"));
     }
@@ -130,8 +266,8 @@ mod tests {
         let mut shown = Vec::new();
         text(
             [
-                row(1, Ok(process)),
-                row(2, Err(InspectError::Permission { pid: 2 })),
+                row(1, Ok(process), python),
+                row(2, Err(InspectError::Permission { pid: 2 }), unasked),
             ]
             .into_iter(),
         )
@@ -139,9 +275,9 @@ mod tests {
         .unwrap();
         assert_eq!(
             String::from_utf8(shown).unwrap(),
-            "PID  LANGUAGE       SERVICE  PORTS    WATCHABLE\n\
-             1    python 3.11.7  shop     80,8001  yes\n\
-             2    -              -        -        no: not readable: needs CAP_SYS_PTRACE in its user namespace\n"
+            "PID  LANGUAGE       SERVICE  PORTS    UNITS  WATCHABLE\n\
+             1    python 3.11.7  shop     80,8001  tasks  yes\n\
+             2    -              -        -        -      no: not readable: needs CAP_SYS_PTRACE in its user namespace\n"
         );
     }
 }

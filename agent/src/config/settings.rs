@@ -52,6 +52,8 @@ pub struct Export {
     pub prometheus: Option<SocketAddr>,
     /// Spans on stdout.
     pub output: Output,
+    /// Say there why a span has no parent.
+    pub explain: bool,
     /// The batching of spans on their way out.
     pub batch: Batch,
 }

@@ -207,6 +207,13 @@ pub static SETTINGS: &[Setting] = &[
         |draft, text| set(&mut draft.output, parse::choice(text, OUTPUTS).map(Some)),
     ),
     one(
+        "explain",
+        Some("explain"),
+        "SIDELIGHT_EXPLAIN",
+        "false",
+        |draft, text| set(&mut draft.settings.export.explain, parse::boolean(text)),
+    ),
+    one(
         "duration",
         Some("duration"),
         "SIDELIGHT_DURATION",

@@ -24,7 +24,7 @@ const DURATION: usize = 10;
 /// Levels that are indented; deeper ones stand below the last. Depth comes from the network and must not cost memory.
 const MOST_DEPTH: usize = 16;
 
-/// Writes one trace: a head line, a line a span, and an empty line.
+/// Writes one trace: a head line, a line a span, below it why it has no parent if that is to be said, and an empty line.
 pub(super) fn write(trace: &Trace, look: Look, out: &mut impl Write) -> io::Result<()> {
     let rows = rows(&trace.spans);
     let layout = Layout::of(trace, &rows, look.width());
@@ -43,6 +43,11 @@ pub(super) fn write(trace: &Trace, look: Look, out: &mut impl Write) -> io::Resu
     writeln!(out, "{}", look.paint(Style::Faint, &head))?;
     for row in &rows {
         writeln!(out, "{}", layout.line(row, look).trim_end())?;
+        if let Some(guide) = row.past.filter(|_| look.explain) {
+            for line in wrapped(&phrase::absence(row.span), look.width(), guide.chars().count()) {
+                writeln!(out, "{}", look.paint(Style::Faint, &format!("{guide}{line}")))?;
+            }
+        }
     }
     writeln!(out)
 }
@@ -52,6 +57,8 @@ struct Row<'a> {
     span: &'a Span,
     /// The lines that lead to it.
     guides: String,
+    /// Of a span at the root: the line that leads past what stands below it.
+    past: Option<&'static str>,
 }
 
 /// All spans, parents before their children, brothers by start. A span whose parent is missing stands at the root with
@@ -112,12 +119,17 @@ impl Walk<'_> {
             }
             let span = &self.spans[visit.index];
             let children = self.children.remove(&span.span_id).unwrap_or_default();
+            let past = match (visit.depth, children.is_empty()) {
+                (0, true) => Some("   "),
+                (0, false) => Some("│  "),
+                _ => None,
+            };
             // The last child is pushed first, so that the first is visited next.
             for (position, child) in children.into_iter().rev().enumerate() {
                 stack.push(visit.child(child, position == 0));
             }
             let guides = visit.guides;
-            self.rows.push(Row { span, guides });
+            self.rows.push(Row { span, guides, past });
         }
     }
 }
@@ -226,6 +238,21 @@ fn fit(text: &str, width: usize) -> String {
     let mut cut: String = text.chars().take(width.saturating_sub(1)).collect();
     cut.push('…');
     cut
+}
+
+/// The text in lines that leave `indent` of `width` columns free, broken between words.
+fn wrapped(text: &str, width: usize, indent: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split_whitespace() {
+        match lines.last_mut() {
+            Some(line) if indent + line.chars().count() + 1 + word.chars().count() <= width => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
 }
 
 fn count(number: usize, of: &str) -> String {

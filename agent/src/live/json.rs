@@ -8,13 +8,15 @@ use serde::{
 };
 
 use crate::{
+    correlate::Absence,
     export::resource,
     span::{Span, SpanKind, Status, Value},
 };
 
-/// Writes one span and the end of its line.
-pub(super) fn write(span: &Span, out: &mut impl Write) -> io::Result<()> {
-    serde_json::to_writer(&mut *out, &Line(span))?;
+/// Writes one span and the end of its line; `explain`: with why it has no parent.
+pub(super) fn write(span: &Span, explain: bool, out: &mut impl Write) -> io::Result<()> {
+    let no_parent = span.no_parent.filter(|_| explain);
+    serde_json::to_writer(&mut *out, &Line { span, no_parent })?;
     out.write_all(b"\n")
 }
 
@@ -29,18 +31,24 @@ pub(super) fn kind(kind: &SpanKind) -> &'static str {
     }
 }
 
-struct Line<'a>(&'a Span);
+struct Line<'a> {
+    span: &'a Span,
+    no_parent: Option<Absence>,
+}
 
 impl Serialize for Line<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let span = self.0;
-        let mut line = serializer.serialize_struct("Span", 10)?;
+        let Self { span, no_parent } = self;
+        let mut line = serializer.serialize_struct("Span", 10 + usize::from(no_parent.is_some()))?;
         line.serialize_field("traceId", &span.trace_id.to_string())?;
         line.serialize_field("spanId", &span.span_id.to_string())?;
         line.serialize_field(
             "parentSpanId",
             &span.parent.map(|id| id.to_string()).unwrap_or_default(),
         )?;
+        if let Some(absence) = no_parent {
+            line.serialize_field("noParent", &absence.to_string())?;
+        }
         line.serialize_field("name", &span.name)?;
         line.serialize_field("kind", kind(&span.kind))?;
         // Decimal strings, as in OTLP's JSON: a reader's 64-bit floats would lose the last digits.

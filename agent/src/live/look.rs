@@ -13,6 +13,8 @@ const LEAST_WIDTH: usize = 60;
 pub(super) struct Look {
     /// Colours may be used.
     pub(super) colour: bool,
+    /// It is said why a span has no parent.
+    pub(super) explain: bool,
     width: Option<usize>,
 }
 
@@ -36,8 +38,14 @@ impl Look {
             .and_then(|columns| columns.parse().ok());
         Self {
             colour: io::stdout().is_terminal() && !set("NO_COLOR") && !dumb,
+            explain: false,
             width: columns,
         }
+    }
+
+    /// The same, and whether it is said why a span has no parent.
+    pub(super) fn explaining(self, explain: bool) -> Self {
+        Self { explain, ..self }
     }
 
     /// No colours and a fixed width in columns.
@@ -45,6 +53,7 @@ impl Look {
     pub(super) fn plain(width: usize) -> Self {
         Self {
             colour: false,
+            explain: false,
             width: Some(width),
         }
     }

@@ -23,7 +23,10 @@ use std::{
 
 use tokio::sync::watch;
 
-use crate::{config::Output, span::Span};
+use crate::{
+    config::{Export, Output},
+    span::Span,
+};
 
 use self::{look::Look, tree::TreeBuffer};
 
@@ -52,11 +55,12 @@ enum End {
 
 impl Printer {
     /// Starts printing in the wanted form; none for [`Output::None`].
-    pub fn start(output: Output) -> io::Result<Option<Self>> {
-        let look = Look::of_stdout();
-        let form = match output {
+    pub fn start(export: &Export) -> io::Result<Option<Self>> {
+        let explain = export.explain;
+        let look = Look::of_stdout().explaining(explain);
+        let form = match export.output {
             Output::None => return Ok(None),
-            Output::Json => Form::Json,
+            Output::Json => Form::Json { explain },
             Output::Text => Form::Text(look),
             Output::Tree => Form::Tree(TreeBuffer::default(), look),
         };
@@ -126,7 +130,7 @@ impl Printer {
 /// How spans are printed.
 #[derive(Debug)]
 enum Form {
-    Json,
+    Json { explain: bool },
     Text(Look),
     Tree(TreeBuffer, Look),
 }
@@ -134,7 +138,7 @@ enum Form {
 impl Form {
     fn take(&mut self, span: Span, out: &mut impl Write) -> io::Result<()> {
         match self {
-            Self::Json => json::write(&span, out),
+            Self::Json { explain } => json::write(&span, *explain, out),
             Self::Text(look) => text::write(&span, *look, out),
             Self::Tree(buffer, _) => {
                 buffer.push(span, Instant::now());
@@ -164,7 +168,7 @@ impl Form {
             Self::Tree(buffer, _) => buffer
                 .next_due()
                 .map_or(IDLE, |due| due.saturating_duration_since(Instant::now())),
-            Self::Json | Self::Text(_) => IDLE,
+            Self::Json { .. } | Self::Text(_) => IDLE,
         }
     }
 }

@@ -36,6 +36,15 @@ pub(super) fn failed(span: &Span) -> bool {
     matches!(span.status, Status::Error(_))
 }
 
+/// Why a span stands at the root of its tree: it has no parent, or one that the tree does not have.
+pub(super) fn absence(span: &Span) -> String {
+    match (span.parent, span.no_parent) {
+        (Some(parent), _) => format!("no parent: span {parent} was not seen before this was shown"),
+        (None, Some(absence)) => format!("no parent: {absence}"),
+        (None, None) => "no parent".to_owned(),
+    }
+}
+
 /// A duration in the unit that suits it, with three digits or four.
 pub(super) fn duration(nanos: u64) -> String {
     let value = nanos as f64;

@@ -8,7 +8,10 @@ use std::{
 use serde_json::json;
 
 use super::{tree::Trace, *};
-use crate::span::{SpanKind, Status, Value};
+use crate::{
+    correlate::Absence,
+    span::{SpanKind, Status, Value},
+};
 
 const WIDTH: usize = 100;
 
@@ -46,13 +49,17 @@ fn line(span: &Span) -> String {
     String::from_utf8(out).unwrap()
 }
 
+fn explaining() -> Look {
+    Look::plain(WIDTH).explaining(true)
+}
+
 #[test]
 fn json_is_what_the_contract_says() {
     let mut span = failure(0xabc, 0xdef, Some(1));
     span.attributes
         .extend([("a.number", Value::Int(7)), ("a.flag", Value::Bool(true))]);
     let mut out = Vec::new();
-    json::write(&span, &mut out).unwrap();
+    json::write(&span, true, &mut out).unwrap();
     let text = String::from_utf8(out).unwrap();
     assert_eq!(text.matches('\n').count(), 1);
     let mut value: serde_json::Value = serde_json::from_str(&text).unwrap();
@@ -78,11 +85,19 @@ fn json_is_what_the_contract_says() {
 
 #[test]
 fn json_of_a_root_has_an_empty_parent() {
-    let mut out = Vec::new();
-    json::write(&Span::sample(1, 2, None), &mut out).unwrap();
-    let value: serde_json::Value = serde_json::from_slice(&out).unwrap();
+    let written = |explain| -> serde_json::Value {
+        let mut out = Vec::new();
+        json::write(&Span::sample(1, 2, None), explain, &mut out).unwrap();
+        serde_json::from_slice(&out).unwrap()
+    };
+    let value = written(false);
     assert_eq!(value["parentSpanId"], json!(""));
     assert_eq!(value["status"], json!({"code": "UNSET", "message": ""}));
+    assert_eq!(value.get("noParent"), None);
+    assert_eq!(
+        written(true)["noParent"],
+        json!(Absence::SenderNotWatched.to_string())
+    );
 }
 
 #[test]
@@ -97,6 +112,20 @@ fn text_says_it_in_one_line() {
         "2023-11-14T22:13:20.000000Z CLIENT shop INSERT users ERROR 23505 10.00ms \"duplicate key\" \
          trace=00000000000000000000000000000001 span=0000000000000003 parent=0000000000000002\n"
     );
+}
+
+#[test]
+fn text_says_why_there_is_no_parent_if_asked() {
+    let mut out = Vec::new();
+    text::write(&Span::sample(1, 2, None), explaining(), &mut out).unwrap();
+    text::write(&Span::sample(1, 3, Some(2)), explaining(), &mut out).unwrap();
+    let shown = String::from_utf8(out).unwrap();
+    let ends: Vec<_> = shown
+        .lines()
+        .map(|line| line.split_once(" span=").unwrap().1)
+        .collect();
+    let expected = format!("0000000000000002 no-parent=\"{}\"", Absence::SenderNotWatched);
+    assert_eq!(ends, [&expected, "0000000000000003 parent=0000000000000002"]);
 }
 
 #[test]
@@ -164,6 +193,38 @@ fn a_span_whose_parent_is_missing_is_marked() {
         .map(|line| line.split("  ").next().unwrap())
         .collect();
     assert_eq!(starts, ["GET /users", "┄ SELECT users", "└─ SELECT users"]);
+}
+
+#[test]
+fn a_tree_says_below_its_roots_why_they_have_no_parent_if_asked() {
+    let mut lone = query(1, 5, None);
+    lone.no_parent = Some(Absence::OutlivedRequest);
+    let spans = vec![
+        Span::sample(1, 2, None),
+        query(1, 3, Some(2)),
+        query(1, 4, Some(0x99)),
+        lone,
+    ];
+    let mut out = Vec::new();
+    draw::write(&Trace { spans }, explaining(), &mut out).unwrap();
+    let drawn = String::from_utf8(out).unwrap();
+    let shown: Vec<_> = drawn
+        .lines()
+        .skip(1)
+        .map(|line| line.split("  shop").next().unwrap().trim_end())
+        .collect();
+    let expected = [
+        "GET /users",
+        "│  no parent: the request's sender is not a watched process of this host, and sent no traceparent",
+        "└─ SELECT users",
+        "┄ SELECT users",
+        "   no parent: span 0000000000000099 was not seen before this was shown",
+        "SELECT users",
+        "   no parent: the thread or goroutine that made the call was started by a request but works on after",
+        "   it, as those of pools do",
+        "",
+    ];
+    assert_eq!(shown, expected);
 }
 
 #[test]
@@ -274,7 +335,7 @@ async fn a_shutdown_prints_what_is_left() {
 async fn a_closed_stdout_is_noticed() {
     let (reader, writer) = pipe().unwrap();
     drop(reader);
-    let printer = Printer::start_with(Form::Json, writer).unwrap();
+    let printer = Printer::start_with(Form::Json { explain: false }, writer).unwrap();
     printer.submit(Span::sample(1, 2, None));
     tokio::time::timeout(Duration::from_secs(10), printer.closed())
         .await
@@ -284,7 +345,7 @@ async fn a_closed_stdout_is_noticed() {
 #[tokio::test]
 async fn lines_are_there_at_once() {
     let (mut reader, writer) = pipe().unwrap();
-    let printer = Printer::start_with(Form::Json, BufWriter::new(writer)).unwrap();
+    let printer = Printer::start_with(Form::Json { explain: false }, BufWriter::new(writer)).unwrap();
     printer.submit(Span::sample(1, 2, None));
     let first = tokio::task::spawn_blocking(move || {
         let mut byte = [0];
@@ -311,7 +372,7 @@ impl Write for Stuck {
 #[tokio::test]
 async fn a_stuck_reader_costs_counted_spans_and_no_time() {
     let (release, stuck) = mpsc::channel();
-    let printer = Printer::start_with(Form::Json, Stuck(stuck)).unwrap();
+    let printer = Printer::start_with(Form::Json { explain: false }, Stuck(stuck)).unwrap();
     let sent = 2 * QUEUE as u64 + 10;
     for id in 1..=sent {
         printer.submit(Span::sample(1, id, None));

@@ -48,7 +48,12 @@ pub(super) fn write(span: &Span, look: Look, out: &mut impl Write) -> io::Result
         .parent
         .map(|parent| format!(" parent={parent}"))
         .unwrap_or_default();
-    let place = format!("trace={} span={}{parent}", span.trace_id, span.span_id);
+    let no_parent = span
+        .no_parent
+        .filter(|_| look.explain)
+        .map(|absence| format!(" no-parent=\"{absence}\""))
+        .unwrap_or_default();
+    let place = format!("trace={} span={}{parent}{no_parent}", span.trace_id, span.span_id);
     writeln!(out, " {}", look.paint(Style::Faint, &place))
 }
 

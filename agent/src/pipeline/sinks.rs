@@ -34,7 +34,7 @@ impl Sinks {
         };
         Ok(Self {
             exporters,
-            printer: Printer::start(settings.export.output)?,
+            printer: Printer::start(&settings.export)?,
         })
     }
 

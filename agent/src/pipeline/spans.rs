@@ -40,6 +40,7 @@ pub fn span(placed: Placed, process: Arc<Process>, clock: &Clock, redact_query: 
         trace_id: placed.trace_id,
         span_id: placed.span_id,
         parent: placed.parent.ok(),
+        no_parent: placed.parent.err(),
         trace_state: placed.trace_state,
         name,
         kind,

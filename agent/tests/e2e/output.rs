@@ -11,9 +11,10 @@ use crate::{
     harness::{
         PATIENCE,
         agent::{self, Agent},
-        apps::Sockets,
+        apps::{self, Server, Sockets},
         client::get,
         lab::{Lab, Need},
+        ports,
         process::Process,
         span::Span,
     },
@@ -32,6 +33,7 @@ pub(crate) fn cases() -> Vec<Case> {
             NEEDS,
             reader_goes_away,
         ),
+        Case::new("output::explain_says_why_there_is_no_parent", NEEDS, explain),
         Case::new("output::ps_lists_what_could_be_watched", &[Need::Python], ps),
         Case::new("output::check_says_what_works", &[Need::Root], check),
     ]
@@ -198,6 +200,26 @@ fn reader_goes_away(lab: &Lab) -> Result<()> {
     Ok(())
 }
 
+fn explain(_lab: &Lab) -> Result<()> {
+    let port = ports::free()?;
+    let flask = apps::module(
+        "flask",
+        &["--app", "web_flask", "run", "--port", &port.to_string()],
+    )?;
+    let server = Server::on_port("flask", flask, port)?;
+    let reason = "the request's sender is not a watched process of this host, and sent no traceparent";
+    for (options, wanted) in [(&["--explain"][..], Some(reason)), (&[], None)] {
+        let agent = Agent::attach_with(&[server.pid()], options)?;
+        get(&server.address, "/items/root")?;
+        let report = expect::served(agent, &[Request::new("GET", "/items/root", 200)])?;
+        for span in report.only(Span::is_served) {
+            ensure!(span.parent_span_id.is_empty(), "a parent from nowhere: {span:?}");
+            ensure!(span.no_parent.as_deref() == wanted, "{options:?}: {span:?}");
+        }
+    }
+    Ok(())
+}
+
 fn ps(lab: &Lab) -> Result<()> {
     let sockets = Sockets::start(&lab.folder("ps")?)?;
     let output = agent::finish(agent::command(&["ps", "--output", "json"]))?;
@@ -209,6 +231,7 @@ fn ps(lab: &Lab) -> Result<()> {
         .iter()
         .find(|process| process["pid"] == sockets.process.pid())
         .context("it is not listed")?;
+    ensure!(ours["units"] == "tasks", "units: {ours}");
     let ours = ours.to_string().to_lowercase();
     for wanted in ["python", "\"sockets\"", &sockets.port("recv")?.to_string()] {
         ensure!(ours.contains(wanted), "{wanted} is not in {ours}");

@@ -13,6 +13,8 @@ pub(crate) struct Span {
     pub(crate) trace_id: String,
     pub(crate) span_id: String,
     pub(crate) parent_span_id: String,
+    /// With `--explain` alone.
+    pub(crate) no_parent: Option<String>,
     pub(crate) name: String,
     pub(crate) kind: String,
     start_time_unix_nano: String,
