@@ -34,15 +34,13 @@ impl Units {
     pub fn new(runtimes: maps::HashMap<MapData, u32, Runtime>, enabled: bool) -> std::io::Result<Self> {
         let (asked, questions) = channel();
         let (answers, answered) = channel();
-        thread::Builder::new()
-            .name("inspect".to_owned())
-            .spawn(move || {
-                for pid in questions {
-                    if answers.send((pid, units::plan(pid))).is_err() {
-                        break;
-                    }
+        thread::Builder::new().name("inspect".to_owned()).spawn(move || {
+            for pid in questions {
+                if answers.send((pid, units::plan(pid))).is_err() {
+                    break;
                 }
-            })?;
+            }
+        })?;
         Ok(Self {
             runtimes,
             looks: HashMap::new(),

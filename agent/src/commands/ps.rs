@@ -32,7 +32,7 @@ struct Row {
     /// What is told apart in it when its work is put in relation.
     units: Option<&'static str>,
     /// What of that is missing, and why.
-    #[serde(rename = "unitsMissing")]
+    #[serde(rename = "units_missing")]
     units_missing: Vec<String>,
 }
 
@@ -232,7 +232,7 @@ mod tests {
         let value = serde_json::to_value(row(1, Ok(process), go)).unwrap();
         assert_eq!(value["units"], "goroutines");
         assert_eq!(
-            value["unitsMissing"],
+            value["units_missing"],
             serde_json::json!(["one thing is missing", "another too"])
         );
     }

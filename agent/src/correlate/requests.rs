@@ -125,7 +125,8 @@ impl Requests {
             return Vec::new();
         };
         let answer = exchange.response_unit.as_ref().unwrap_or(&exchange.request_unit);
-        let during = |id: u64| made_at(id).is_some_and(|made| made >= exchange.started && made <= exchange.ended);
+        let during =
+            |id: u64| made_at(id).is_some_and(|made| made >= exchange.started && made <= exchange.ended);
         let line = answer.line.steps().map(|step| step.id);
         let owners: Vec<u64> = line.take_while(|&id| id == owner || during(id)).collect();
         for &id in &owners {
@@ -237,7 +238,9 @@ impl Requests {
         let since = if kind(step.id) == unit_kind::CONTEXT {
             0
         } else {
-            requests.partition_point(|owned| owned.began <= at).saturating_sub(1)
+            requests
+                .partition_point(|owned| owned.began <= at)
+                .saturating_sub(1)
         };
         let within = |owned: &&Owned| owned.began <= at && owned.ended.is_none_or(|ended| at <= ended);
         let mut then = requests.range(since..).filter(within);
