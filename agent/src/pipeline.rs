@@ -1,13 +1,13 @@
 //! The map of the program: every stage and every bounded channel between them.
 //!
 //! ```text
-//! kernel ──ring buffer──▶ Reader ─▶ Connections ─▶ Correlator ─▶ Sinks ──queue──▶ Exporters ─▶ OTLP
-//!                            └────▶ Processes                      └────channel─▶ Printer ──▶ stdout
+//! kernel ──ring buffer──▶ Reader ─▶ Order ─▶ Connections ─▶ Correlator ─▶ Sinks ──queue──▶ Exporters ─▶ OTLP
+//!                            └────▶ Programs                                └────channel─▶ Printer ──▶ stdout
 //! ```
 //!
-//! Everything up to the sinks runs on one thread, in batches: there is nothing to lock, and the order of events is the
-//! order of the ring buffer. Bounded are the ring buffer (the kernel side counts its drops), the exporters' queue and
-//! the channel to stdout (each counts what it drops).
+//! Everything up to the sinks runs on one thread, in batches: there is nothing to lock. What needs nothing but events
+//! and the present is [`flow`], which a recorded run goes through as well. Bounded are the ring buffer (the kernel side
+//! counts its drops), what waits in Order, the exporters' queue and the channel to stdout (both count what they drop).
 
 mod flow;
 #[cfg(test)]

@@ -78,17 +78,10 @@ mod tests {
 
     fn data_event(head: u32, tail: u32) -> Vec<u8> {
         let first = u64::from(kind::DATA) | (7 << 32);
-        words(&[
-            first,
-            8,
-            99,
-            1,
-            2,
-            3,
-            4,
-            5,
-            u64::from(head) | (u64::from(tail) << 32),
-        ])
+        let lengths = u64::from(head) | (u64::from(tail) << 32);
+        let mut bytes = words(&[first, 8, 99, 1, 2, 3, 4, 5, lengths]);
+        bytes.resize(size_of::<DataEvent>(), 0);
+        bytes
     }
 
     #[test]

@@ -79,13 +79,7 @@ impl Stages {
             limits: settings.limits,
             report_noise: settings.report_noise,
         };
-        let log = match EbpfLogger::init(hooks.ebpf()) {
-            Ok(log) => Some(log),
-            Err(error) => {
-                tracing::warn!(%error, "the kernel side's own log is not shown; everything else works");
-                None
-            }
-        };
+        let log = kernel_log(&mut hooks);
         let now = monotonic_nanos();
         let kernel = KernelMaps {
             connections,
@@ -193,6 +187,15 @@ impl Stages {
         }
         taken
     }
+}
+
+/// The kernel side's own log, if it can be read.
+fn kernel_log(hooks: &mut Hooks) -> Option<EbpfLogger<&'static dyn log::Log>> {
+    EbpfLogger::init(hooks.ebpf())
+        .inspect_err(|error| {
+            tracing::warn!(%error, "the kernel side's own log is not shown; everything else works");
+        })
+        .ok()
 }
 
 impl Programs {
