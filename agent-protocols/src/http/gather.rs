@@ -34,6 +34,10 @@ pub(super) struct Head<'a> {
 
 /// What became of the bytes that were pushed.
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "it lives for a moment, and most calls bring a whole head"
+)]
 pub(super) enum Gathered<'a> {
     /// All were taken and the head is not at its end.
     More,

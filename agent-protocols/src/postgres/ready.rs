@@ -13,6 +13,7 @@ use crate::exchange::{Ending, Exchange};
 
 /// Whether results can be counted off.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "there is one a connection")]
 pub(crate) enum Results {
     /// Every message since the last `ReadyForQuery` was seen.
     Counted,

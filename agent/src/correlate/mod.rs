@@ -34,6 +34,8 @@ pub use why::Absence;
 const SETTLE_NANOS: u64 = 100_000_000;
 /// How long an exchange waits for its parent: the longest request that is still put together.
 const WAIT_NANOS: u64 = 120_000_000_000;
+/// How long it is remembered when units made calls: decisions about requests that ended are taken soon after.
+const REMEMBER_ACTS_NANOS: u64 = 5_000_000_000;
 /// Exchanges that may wait; more go without a parent.
 const WAITING_MOST: usize = 65_536;
 
@@ -209,8 +211,8 @@ impl<I: Ids> Correlator<I> {
         let full = self.blocked_count + self.trees.waiting() >= WAITING_MOST;
         let old = now.saturating_sub(exchange.ended) > WAIT_NANOS;
         let decided = match exchange.role {
-            Role::Server => self.sender(&waiting, old || full),
-            Role::Client => self.caller(&waiting, !(old || full)),
+            Role::Server => self.sender(&waiting, now, old || full),
+            Role::Client => self.caller(&waiting, now, !(old || full)),
             Role::Unknown => Ok(Parent::None(Absence::RoleUnknown)),
         };
         match decided {
@@ -228,15 +230,14 @@ impl<I: Ids> Correlator<I> {
                     .or_default()
                     .push((now.saturating_add(WAIT_NANOS), waiting));
             }
-            Err(Wait::ForOtherEnd) => {
-                let due = now.saturating_add(SETTLE_NANOS);
+            Err(Wait::Until(due)) => {
                 self.due.insert((due, waiting.span), waiting);
             }
         }
     }
 
     /// The parent of a request: what came with it, or the call at the other end of its connection.
-    fn sender(&mut self, waiting: &Waiting, impatient: bool) -> Result<Parent, Wait> {
+    fn sender(&mut self, waiting: &Waiting, now: u64, impatient: bool) -> Result<Parent, Wait> {
         let exchange = &waiting.located.exchange;
         if let Some(context) = incoming_context(exchange) {
             return Ok(Parent::Remote(context));
@@ -246,7 +247,7 @@ impl<I: Ids> Correlator<I> {
                 self.counts.joined += 1;
                 Ok(Parent::Span(call))
             }
-            joins::Call::Expected if !impatient => Err(Wait::ForOtherEnd),
+            joins::Call::Expected if !impatient => Err(Wait::Until(now.saturating_add(SETTLE_NANOS))),
             joins::Call::Expected => {
                 self.counts.expired += 1;
                 Ok(Parent::None(Absence::CallNotSeen))
@@ -256,18 +257,19 @@ impl<I: Ids> Correlator<I> {
     }
 
     /// The parent of a call: the request that it was made for.
-    fn caller(&mut self, waiting: &Waiting, patient: bool) -> Result<Parent, Wait> {
+    fn caller(&mut self, waiting: &Waiting, now: u64, patient: bool) -> Result<Parent, Wait> {
         let exchange = &waiting.located.exchange;
         let unit = &exchange.request_unit;
         let caller = self
             .processes
             .get(&unit.pid)
             .map_or(Caller::None(Absence::NothingServed), |requests| {
-                requests.caller(unit, exchange.started, patient)
+                requests.caller(unit, exchange.started, now, patient)
             });
         match caller {
             Caller::Span(span) => Ok(Parent::Span(span)),
             Caller::Waits(connection) => Err(Wait::Connection(connection)),
+            Caller::Later(at) => Err(Wait::Until(at)),
             Caller::None(absence) => {
                 self.counts.expired += u64::from(absence == Absence::Expired);
                 Ok(Parent::None(absence))
@@ -313,12 +315,14 @@ impl<I: Ids> Correlator<I> {
         self.swept_at = now;
         for (span, pid, owners) in self.trees.forget(now) {
             if let Some(requests) = self.processes.get_mut(&pid) {
-                owners.iter().for_each(|&owner| requests.forget(owner, span));
+                for owner in owners {
+                    requests.forget(owner, span);
+                }
             }
         }
         self.joins.forget(now);
         self.processes.retain(|_, requests| {
-            requests.forget_acts(now.saturating_sub(WAIT_NANOS));
+            requests.forget_acts(now.saturating_sub(REMEMBER_ACTS_NANOS));
             !requests.is_empty()
         });
     }
@@ -328,8 +332,8 @@ impl<I: Ids> Correlator<I> {
 enum Wait {
     /// It depends on the request that is open on this connection.
     Connection(u64),
-    /// The other end is still under way.
-    ForOtherEnd,
+    /// Until this moment.
+    Until(u64),
 }
 
 /// The trace that the request's sender was in.

@@ -3,12 +3,12 @@
 //! A unit owns the requests that it answered. A call belongs to the request that its unit, or the nearest unit that it
 //! came from, was serving when it acted for the call: the line of units says when each handed on to the next.
 
-use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque, hash_map::Entry};
 
 use agent_common::unit::unit_kind;
 use agent_protocols::{Exchange, Step, Unit};
 
-use super::Absence;
+use super::{Absence, SETTLE_NANOS};
 
 /// How long after a request's end a task that came from it still works for it, in nanoseconds. What lives longer is
 /// more likely a helper that serves everybody, and only happened to be made first by this request.
@@ -28,8 +28,8 @@ pub(super) struct Requests {
     owned: HashMap<u64, VecDeque<Owned>>,
     /// Contexts that answered several requests at once: an event loop's own, not a request's.
     shared: HashSet<u64>,
-    /// When units that a request may have started last made a call.
-    acted: HashMap<u64, u64>,
+    /// Units that a request may have started, and when they made calls.
+    acts: BTreeSet<(u64, u64)>,
 }
 
 /// A request that has not ended.
@@ -60,6 +60,8 @@ pub(super) enum Caller {
     Span(u64),
     /// That depends on the open request on this connection.
     Waits(u64),
+    /// That is known from this moment on.
+    Later(u64),
     /// For no request that is known.
     None(Absence),
 }
@@ -67,14 +69,11 @@ pub(super) enum Caller {
 impl Requests {
     /// Bytes were read from an accepted connection: a request begins, unless it is part of one.
     pub(super) fn read(&mut self, connection: u64, at: u64) {
-        if !self.open.contains_key(&connection) {
-            self.open.insert(
-                connection,
-                Open {
-                    since: at,
-                    owner: None,
-                },
-            );
+        if let Entry::Vacant(place) = self.open.entry(connection) {
+            place.insert(Open {
+                since: at,
+                owner: None,
+            });
             self.unanswered.insert((at, connection));
         }
     }
@@ -130,14 +129,14 @@ impl Requests {
         let line = answer.line.steps().map(|step| step.id);
         let owners: Vec<u64> = line.take_while(|&id| id == owner || during(id)).collect();
         for &id in &owners {
-            let owned = Owned {
+            let request = Owned {
                 connection,
                 began: exchange.started,
                 ended: Some(exchange.ended),
                 span: Some(span),
                 handed_on: id != owner,
             };
-            self.own(id, owned);
+            self.own(id, request);
         }
         owners
     }
@@ -153,22 +152,21 @@ impl Requests {
         if let (Some(first), Some(_)) = (line.next(), line.next())
             && is_spawned(first.id)
         {
-            let last = self.acted.entry(first.id).or_default();
-            *last = (*last).max(at);
+            self.acts.insert((first.id, at));
         }
     }
 
     /// Forgets what units did before this moment.
     pub(super) fn forget_acts(&mut self, before: u64) {
-        self.acted.retain(|_, at| *at >= before);
+        self.acts.retain(|&(_, at)| at >= before);
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.open.is_empty() && self.owned.is_empty() && self.acted.is_empty()
+        self.open.is_empty() && self.owned.is_empty() && self.acts.is_empty()
     }
 
-    /// Whom a call was made for that `unit` began at `at`. `patient`: an open request may be waited for.
-    pub(super) fn caller(&self, unit: &Unit, at: u64, patient: bool) -> Caller {
+    /// Whom a call was made for that `unit` began at `at`, as seen at `now`. `patient`: an open request may be waited for.
+    pub(super) fn caller(&self, unit: &Unit, at: u64, now: u64, patient: bool) -> Caller {
         let mut until = at;
         let mut spawned = None;
         let mut first = true;
@@ -179,9 +177,9 @@ impl Requests {
             match self.serving(step, until) {
                 // What a unit that serves one request at a time is serving is certain, whatever else is open.
                 Serving::One(owned) if first && !owned.handed_on && serves_one(step.id, owned.began) => {
-                    return self.certain(owned, patient);
+                    return Self::certain(owned, patient);
                 }
-                Serving::One(owned) => return self.inherited(owned, spawned, at, patient),
+                Serving::One(owned) => return self.inherited(owned, spawned, at, now, patient),
                 Serving::Several => return Caller::None(Absence::SeveralRequests),
                 Serving::No => {}
             }
@@ -192,12 +190,12 @@ impl Requests {
         }
         match self.earliest_unanswered(at) {
             Some(connection) if patient => Caller::Waits(connection),
-            _ => Caller::None(self.why_none(unit)),
+            _ => Caller::None(Self::why_none(unit)),
         }
     }
 
     /// A request that a unit further up is serving: one that is not answered yet may belong to a nearer unit.
-    fn inherited(&self, owned: &Owned, spawned: Option<u64>, at: u64, patient: bool) -> Caller {
+    fn inherited(&self, owned: &Owned, spawned: Option<u64>, at: u64, now: u64, patient: bool) -> Caller {
         if let Some(connection) = self.earliest_unanswered(at) {
             return if patient {
                 Caller::Waits(connection)
@@ -206,19 +204,29 @@ impl Requests {
             };
         }
         let Some(unit) = spawned else {
-            return self.certain(owned, patient);
+            return Self::certain(owned, patient);
         };
         // A thread or goroutine that outlives the request may belong to a pool that serves all.
         let Some(ended) = owned.ended else {
-            return self.certain(owned, patient);
+            return Self::certain(owned, patient);
         };
-        if at > ended || self.acted.get(&unit).is_some_and(|&last| last > ended) {
+        let settled = ended.saturating_add(SETTLE_NANOS);
+        if at <= ended && now < settled {
+            return Caller::Later(settled);
+        }
+        let acts_on = || {
+            self.acts
+                .range((unit, ended + 1)..=(unit, settled))
+                .next()
+                .is_some()
+        };
+        if at > ended || acts_on() {
             return Caller::None(Absence::OutlivedRequest);
         }
-        self.certain(owned, patient)
+        Self::certain(owned, patient)
     }
 
-    fn certain(&self, owned: &Owned, patient: bool) -> Caller {
+    fn certain(owned: &Owned, patient: bool) -> Caller {
         match owned.span {
             Some(span) => Caller::Span(span),
             None if patient => Caller::Waits(owned.connection),
@@ -247,12 +255,12 @@ impl Requests {
         match (then.next(), then.next()) {
             (Some(only), None) => Serving::One(only),
             (Some(_), Some(_)) => Serving::Several,
-            (None, _) => self.aftermath(step, requests, at),
+            (None, _) => Self::aftermath(step, requests, at),
         }
     }
 
     /// A task that was made for a request and answered it alone works for it also after its end.
-    fn aftermath<'a>(&self, step: &Step, requests: &'a VecDeque<Owned>, at: u64) -> Serving<'a> {
+    fn aftermath<'a>(step: &Step, requests: &'a VecDeque<Owned>, at: u64) -> Serving<'a> {
         let (Some(only), None) = (requests.front(), requests.get(1)) else {
             return Serving::No;
         };
@@ -274,7 +282,7 @@ impl Requests {
         (since <= at).then_some(connection)
     }
 
-    fn why_none(&self, unit: &Unit) -> Absence {
+    fn why_none(unit: &Unit) -> Absence {
         if unit.line.steps().next().is_none() {
             Absence::UnitUnknown
         } else {
@@ -282,20 +290,20 @@ impl Requests {
         }
     }
 
-    fn own(&mut self, owner: u64, owned: Owned) {
-        let requests = self.owned.entry(owner).or_default();
+    fn own(&mut self, unit: u64, request: Owned) {
+        let requests = self.owned.entry(unit).or_default();
         let overlaps = |other: &Owned| {
-            let ended = |request: &Owned| request.ended.unwrap_or(u64::MAX);
-            other.began < ended(&owned) && owned.began < ended(other)
+            let ended = |owned: &Owned| owned.ended.unwrap_or(u64::MAX);
+            other.began < ended(&request) && request.began < ended(other)
         };
-        if kind(owner) == unit_kind::CONTEXT && requests.iter().any(overlaps) {
-            self.shared.insert(owner);
+        if kind(unit) == unit_kind::CONTEXT && requests.iter().any(overlaps) {
+            self.shared.insert(unit);
         }
         if requests.len() >= KEPT_PER_UNIT {
             requests.pop_front();
         }
-        let place = requests.partition_point(|other| other.began <= owned.began);
-        requests.insert(place, owned);
+        let place = requests.partition_point(|other| other.began <= request.began);
+        requests.insert(place, request);
     }
 
     fn disown(&mut self, owner: u64, which: impl Fn(&Owned) -> bool) {

@@ -121,7 +121,7 @@ impl Trees {
                 None => (new_trace(ids), Err(Absence::Expired)),
             },
         };
-        self.settle(span, located, trace, parent, out);
+        self.settle(span, located, &trace, parent, out);
     }
 
     /// Lets go everything that hangs: each starts a trace with what hangs on it.
@@ -136,7 +136,7 @@ impl Trees {
         for span in hanging {
             if let Some(located) = self.unhang(span) {
                 let trace = new_trace(ids);
-                self.settle(span, located, trace, Err(Absence::Expired), out);
+                self.settle(span, located, &trace, Err(Absence::Expired), out);
             }
         }
     }
@@ -169,7 +169,7 @@ impl Trees {
         &mut self,
         span: u64,
         located: Box<Located>,
-        trace: Trace,
+        trace: &Trace,
         parent: Result<SpanId, Absence>,
         out: &mut Vec<Placed>,
     ) {
