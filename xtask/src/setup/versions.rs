@@ -1,4 +1,4 @@
-//! Other versions of Go and CPython than the machine's own, for the tests that find parents in each of them.
+//! Other versions of Go and `CPython` than the machine's own, for the tests that find parents in each of them.
 
 use std::fs;
 use std::io::Write as _;

@@ -23,7 +23,7 @@ pub(crate) enum Need {
     Go,
     /// Another version of a runtime than the machine's own: a file in the folder that has them.
     Version(&'static str),
-    /// A CPython of this version with its library beside it, as pyenv installs them.
+    /// A `CPython` of this version with its library beside it, as pyenv installs them.
     Pyenv(&'static str),
     /// PostgreSQL's server programs.
     Postgres,
@@ -113,7 +113,7 @@ impl Lab {
         Ok(from_environment("SIDELIGHT_TEST_VERSIONS")?.join(file))
     }
 
-    /// Where pyenv has the newest CPython of a version such as 3.12.
+    /// Where pyenv has the newest `CPython` of a version such as 3.12.
     pub(crate) fn pyenv(version: &str) -> Result<PathBuf> {
         let root = from_environment("PYENV_ROOT");
         let root = root.or_else(|_| from_environment("HOME").map(|home| home.join(".pyenv")))?;

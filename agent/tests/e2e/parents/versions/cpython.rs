@@ -1,4 +1,4 @@
-//! CPython as Debian has it, with its library beside it, and as it is built from its sources.
+//! `CPython` as Debian has it, with its library beside it, and as it is built from its sources.
 
 use std::{
     fs,

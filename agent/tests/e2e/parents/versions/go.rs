@@ -59,9 +59,9 @@ fn run(lab: &Lab, version: &str, options: &[&str]) -> Result<()> {
     };
     let mut build = vec!["build", "-buildvcs=false", "-trimpath", "-ldflags", "-s -w"];
     build.extend(options);
-    let built = in_folder(&build)?;
-    let said = String::from_utf8_lossy(&built.stderr);
-    ensure!(built.status.success(), "Go {version} says:\n{said}");
+    let output = in_folder(&build)?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "Go {version} says:\n{said}");
     let exact = String::from_utf8(in_folder(&["env", "GOVERSION"])?.stdout)?;
     let title = format!("{}, static, stripped {}", exact.trim(), options.concat());
     check(lab, title.trim(), PLAIN_GO, |leaf| {
