@@ -1,6 +1,6 @@
 //! The files that a process has mapped as code.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use procfs::process::{MMPermissions, MMapPath, Process};
 
@@ -47,6 +47,7 @@ impl Mapped {
 /// `CAP_CHECKPOINT_RESTORE`.
 pub fn files(pid: u32) -> Vec<Mapped> {
     let maps = Process::new(pid as i32).and_then(|process| process.maps());
+    let root = root(pid);
     let mut seen = Vec::new();
     let mut files = Vec::new();
     for map in maps.into_iter().flatten() {
@@ -63,6 +64,7 @@ pub fn files(pid: u32) -> Vec<Mapped> {
             Some(shown) => (shown, true),
             None => (&*text, false),
         };
+        let shown = below(&root, Path::new(shown));
         files.push(Mapped {
             path: if deleted {
                 PathBuf::from(format!(
@@ -70,13 +72,51 @@ pub fn files(pid: u32) -> Vec<Mapped> {
                     map.address.0, map.address.1
                 ))
             } else {
-                PathBuf::from(format!("/proc/{pid}/root{shown}"))
+                PathBuf::from(format!("/proc/{pid}/root{}", shown.display()))
             },
-            shown: PathBuf::from(shown),
+            name: shown
+                .file_name()
+                .map(|name| name.to_string_lossy().into_owned())
+                .unwrap_or_default(),
+            shown,
             address: map.address.0,
             offset: map.offset,
-            name: shown.rsplit('/').next().unwrap_or_default().to_owned(),
         });
     }
     files
+}
+
+/// The executable of process `pid`, where that sees it.
+pub fn executable(pid: u32) -> Option<PathBuf> {
+    let path = std::fs::read_link(format!("/proc/{pid}/exe")).ok()?;
+    let text = path.to_string_lossy();
+    let shown = text.strip_suffix(" (deleted)").unwrap_or(&text);
+    Some(below(&root(pid), Path::new(shown)))
+}
+
+/// The root folder of a process, which `/proc` shows before all its paths unless it is the root of its mounts.
+fn root(pid: u32) -> PathBuf {
+    std::fs::read_link(format!("/proc/{pid}/root")).unwrap_or_else(|_| PathBuf::from("/"))
+}
+
+fn below(root: &Path, path: &Path) -> PathBuf {
+    path.strip_prefix(root)
+        .map_or_else(|_| path.to_owned(), |path| Path::new("/").join(path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_root_folder_of_its_own() {
+        let path = Path::new("/srv/debian/usr/bin/python3");
+        assert_eq!(
+            below(Path::new("/srv/debian"), path),
+            Path::new("/usr/bin/python3")
+        );
+        assert_eq!(below(Path::new("/"), path), path);
+        // Left from before it had one.
+        assert_eq!(below(Path::new("/srv/other"), path), path);
+    }
 }

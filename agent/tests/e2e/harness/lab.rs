@@ -21,6 +21,10 @@ pub(crate) enum Need {
     OldUvloop,
     /// A Go toolchain.
     Go,
+    /// Another version of a runtime than the machine's own: a file in the folder that has them.
+    Version(&'static str),
+    /// A `CPython` of this version with its library beside it, as pyenv installs them.
+    Pyenv(&'static str),
     /// PostgreSQL's server programs.
     Postgres,
     /// A Docker engine, which is fetched where packages can be had.
@@ -66,6 +70,15 @@ impl Lab {
             ),
             Need::OldUvloop => unset("SIDELIGHT_TEST_OLD_UVLOOP", "a folder with a uvloop before 0.23"),
             Need::Go => unset("SIDELIGHT_TEST_GO", "a Go toolchain"),
+            Need::Version(file) => unset(
+                "SIDELIGHT_TEST_VERSIONS",
+                "a folder with versions of Go and CPython",
+            )
+            .or_else(|| {
+                let found = Self::version(file).is_ok_and(|file| file.exists());
+                (!found).then(|| format!("{file} could not be had: `cargo xtask test` says why"))
+            }),
+            Need::Pyenv(version) => Self::pyenv(version).err().map(|error| format!("{error:#}")),
             Need::Postgres => unset(
                 "SIDELIGHT_TEST_PG_BIN",
                 "the folder with PostgreSQL's initdb and postgres",
@@ -93,6 +106,29 @@ impl Lab {
     /// The folder of a uvloop before 0.23.
     pub(crate) fn old_uvloop() -> Result<PathBuf> {
         from_environment("SIDELIGHT_TEST_OLD_UVLOOP")
+    }
+
+    /// A file among other versions of the runtimes.
+    pub(crate) fn version(file: &str) -> Result<PathBuf> {
+        Ok(from_environment("SIDELIGHT_TEST_VERSIONS")?.join(file))
+    }
+
+    /// Where pyenv has the newest `CPython` of a version such as 3.12.
+    pub(crate) fn pyenv(version: &str) -> Result<PathBuf> {
+        let root = from_environment("PYENV_ROOT");
+        let root = root.or_else(|_| from_environment("HOME").map(|home| home.join(".pyenv")))?;
+        let folder = root.join("versions");
+        let installed = std::fs::read_dir(&folder).into_iter().flatten().flatten();
+        installed
+            .map(|entry| entry.path())
+            .filter(|path| path.join(format!("lib/libpython{version}.so.1.0")).exists())
+            .max()
+            .with_context(|| {
+                format!(
+                    "{} has no CPython {version} with its library beside it",
+                    folder.display()
+                )
+            })
     }
 
     /// The database that all tests share.

@@ -5,6 +5,7 @@ mod judge;
 mod runtimes;
 mod self_test;
 mod table;
+mod versions;
 mod ways;
 
 use anyhow::{Context as _, Result, ensure};
@@ -23,6 +24,7 @@ use crate::{
 use judge::{Judge, named, named_by_path};
 use runtimes::{Runtime, leaf};
 use table::{Table, publish};
+pub(crate) use versions::publish as publish_versions;
 use ways::Way;
 
 const GO: &[Need] = &[Need::Root, Need::Go, Need::Postgres];
@@ -86,6 +88,7 @@ pub(crate) fn cases() -> Vec<Case> {
     ];
     cases
         .into_iter()
+        .chain(versions::cases())
         .map(|case| if is_long() { case.alone() } else { case })
         .collect()
 }
@@ -94,8 +97,11 @@ fn is_long() -> bool {
     std::env::var_os("SIDELIGHT_TEST_FULL").is_some()
 }
 
-/// Concurrency and number of requests: one after the other on one server, watched by one agent.
-fn phases() -> [(usize, usize); 3] {
+/// Concurrency and number of requests.
+type Phases = [(usize, usize); 3];
+
+/// One after the other on one server, watched by one agent.
+fn phases() -> Phases {
     if is_long() {
         [(1, 600), (16, 6_000), (64, 4_400)]
     } else {
@@ -136,11 +142,15 @@ struct Sent {
 
 /// All ways take turns, in an order that is not the same in each round.
 fn ask(ways: &'static [Way], address: &Address) -> Result<Sent> {
+    ask_in(phases(), ways, address)
+}
+
+fn ask_in(phases: Phases, ways: &'static [Way], address: &Address) -> Result<Sent> {
     let count = ways.len();
     let place = |number: usize| (number + number / count * 5) % count;
     let mut requests = vec![0; count];
     let mut before = 0;
-    for (concurrency, number_of_requests) in phases() {
+    for (concurrency, number_of_requests) in phases {
         let request = |number: usize| {
             let (number, way) = (before + number, &ways[place(before + number)]);
             ("GET", format!("/{0}/{0}_{number}", way.name))

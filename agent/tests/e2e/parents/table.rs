@@ -92,6 +92,25 @@ impl Table {
         text
     }
 
+    /// All rows in one: right, absent where a parent can be proved, absent where it cannot, wrong.
+    pub(crate) fn sums(&self) -> [usize; 4] {
+        self.rows
+            .iter()
+            .fold([0; 4], |[right, absent, unproved, wrong], row| {
+                let [missing, allowed] = if row.provable {
+                    [row.absent, 0]
+                } else {
+                    [0, row.absent]
+                };
+                [
+                    right + row.right,
+                    absent + missing,
+                    unproved + allowed,
+                    wrong + row.wrong,
+                ]
+            })
+    }
+
     /// Not one is wrong, and what can be proved is right; else `text` shows it.
     pub(crate) fn judge(&self, text: &str, drops: u64) -> Result<()> {
         if !self.wrong.is_empty() {

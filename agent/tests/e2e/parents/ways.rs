@@ -114,3 +114,33 @@ pub(super) const GO: &[Way] = &[
     way("forget", 0, 1).unprovable(),
     way("timer", 0, 1).unprovable(),
 ];
+
+/// `plain.py` with a task for each connection.
+pub(super) const STREAMS: &[Way] = &[
+    way("native", 0, 1),
+    way("gather", 0, 3),
+    way("nested", 0, 1),
+    way("asyncio_thread", 0, 1),
+    way("executor", 0, 1),
+    way("own_executor", 0, 1),
+    way("late", 0, 1),
+    way("background", 0, 1).unprovable(),
+];
+
+/// `plain.py` with a thread for each connection.
+pub(super) const PLAIN_THREADS: &[Way] = &[
+    way("sync", 0, 1),
+    way("threads", 0, 3),
+    way("nested_threads", 0, 1),
+    way("pool", 0, 1),
+];
+
+/// `plain_go`.
+pub(super) const PLAIN_GO: &[Way] = &[
+    way("direct", 0, 1),
+    way("nested", 0, 1),
+    way("group", 0, 5),
+    way("proxy", 0, 1),
+    way("pool", 0, 1).unprovable(),
+    way("forget", 0, 1).unprovable(),
+];

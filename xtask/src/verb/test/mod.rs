@@ -72,6 +72,10 @@ impl Laboratory {
                 "SIDELIGHT_TEST_GO",
                 progress.step("Go toolchain", |step| setup::go::ensure(workspace, &python, step)),
             );
+            offer(
+                "SIDELIGHT_TEST_VERSIONS",
+                setup::versions::ensure(workspace, &python, soak, progress),
+            );
         }
         offer(
             "SIDELIGHT_TEST_PG_BIN",
@@ -84,6 +88,10 @@ impl Laboratory {
             setup::witnesses::ensure(step);
             Ok(())
         });
+        // Other users may have others.
+        let pyenv =
+            std::env::var("PYENV_ROOT").or_else(|_| std::env::var("HOME").map(|home| home + "/.pyenv"));
+        variables.extend(pyenv.map(|folder| ("PYENV_ROOT", folder)));
         if let Ok(report) = std::env::var(REPORT) {
             // The test program runs in another folder.
             let absolute = std::path::absolute(&report).map_or(report, |path| path.display().to_string());

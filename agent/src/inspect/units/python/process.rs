@@ -66,9 +66,7 @@ impl Process {
 
     /// Where it sees its executable.
     pub fn executable_path(&self) -> Option<PathBuf> {
-        let path = fs::read_link(format!("/proc/{}/exe", self.pid)).ok()?;
-        let text = path.to_string_lossy();
-        Some(PathBuf::from(text.strip_suffix(" (deleted)").unwrap_or(&text)))
+        mapped::executable(self.pid)
     }
 
     /// Where a path of the process's can be opened from here.
