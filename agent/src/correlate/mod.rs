@@ -165,7 +165,7 @@ impl<I: Ids> Correlator<I> {
                 let pid = located.exchange.request_unit.pid;
                 let requests = self.processes.entry(pid).or_default();
                 let owners = requests.served(located.connection, span, &located.exchange);
-                self.trees.owned_by(span, pid, owners);
+                self.trees.owned_by(span, (pid, located.exchange.started, owners));
                 self.unblock(located.connection);
             }
             Role::Client | Role::Unknown => self.joins.called(&located, span),
@@ -313,10 +313,10 @@ impl<I: Ids> Correlator<I> {
             return;
         }
         self.swept_at = now;
-        for (span, pid, owners) in self.trees.forget(now) {
+        for (span, (pid, began, owners)) in self.trees.forget(now) {
             if let Some(requests) = self.processes.get_mut(&pid) {
                 for owner in owners {
-                    requests.forget(owner, span);
+                    requests.forget(owner, began, span);
                 }
             }
         }

@@ -110,7 +110,7 @@ impl Requests {
         };
         self.unanswered.remove(&(open.since, connection));
         if let Some(owner) = open.owner {
-            self.disown(owner, |owned| {
+            self.disown(owner, open.since, |owned| {
                 owned.connection == connection && owned.ended.is_none()
             });
         }
@@ -141,9 +141,9 @@ impl Requests {
         owners
     }
 
-    /// Forgets the request with this span, which `owner` answered.
-    pub(super) fn forget(&mut self, owner: u64, span: u64) {
-        self.disown(owner, |owned| owned.span == Some(span));
+    /// Forgets the request with this span, which began then and which `owner` owned.
+    pub(super) fn forget(&mut self, owner: u64, began: u64, span: u64) {
+        self.disown(owner, began, |owned| owned.span == Some(span));
     }
 
     /// A unit made a call.
@@ -306,13 +306,18 @@ impl Requests {
         requests.insert(place, request);
     }
 
-    fn disown(&mut self, owner: u64, which: impl Fn(&Owned) -> bool) {
-        if let Some(requests) = self.owned.get_mut(&owner) {
-            requests.retain(|owned| !which(owned));
-            if requests.is_empty() {
-                self.shared.remove(&owner);
-                self.owned.remove(&owner);
-            }
+    fn disown(&mut self, unit: u64, began: u64, which: impl Fn(&Owned) -> bool) {
+        let Some(requests) = self.owned.get_mut(&unit) else {
+            return;
+        };
+        let from = requests.partition_point(|owned| owned.began < began);
+        let mut then = requests.range(from..).take_while(|owned| owned.began == began);
+        if let Some(index) = then.position(which) {
+            requests.remove(from + index);
+        }
+        if requests.is_empty() {
+            self.shared.remove(&unit);
+            self.owned.remove(&unit);
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// Spans remembered for children that come late.
-const REMEMBERED_MOST: usize = 32_768;
+const REMEMBERED_MOST: usize = 8192;
 /// How long they are, in nanoseconds after their end.
 const REMEMBER_NANOS: u64 = 120_000_000_000;
 
@@ -23,13 +23,16 @@ pub(super) struct Trees {
     waiting: usize,
 }
 
+/// Whose request a span is: the process, when it began, and the units.
+pub(super) type Owners = (u32, u64, Vec<u64>);
+
 /// A span.
 #[derive(Debug)]
 struct Node {
     id: SpanId,
     ended: u64,
-    /// The process and the units that own it, if it is a request.
-    owners: Option<(u32, Vec<u64>)>,
+    /// Who owns it, if it is a request.
+    owners: Option<Owners>,
     state: State,
 }
 
@@ -79,9 +82,9 @@ impl Trees {
     }
 
     /// Notes who owns a request.
-    pub(super) fn owned_by(&mut self, span: u64, pid: u32, owners: Vec<u64>) {
+    pub(super) fn owned_by(&mut self, span: u64, owners: Owners) {
         if let Some(node) = self.spans.get_mut(&span) {
-            node.owners = Some((pid, owners));
+            node.owners = Some(owners);
         }
     }
 
@@ -141,8 +144,8 @@ impl Trees {
         }
     }
 
-    /// Forgets spans that nothing will belong to any more: their numbers, who owned them, and where.
-    pub(super) fn forget(&mut self, now: u64) -> Vec<(u64, u32, Vec<u64>)> {
+    /// Forgets spans that nothing will belong to any more: their numbers, and who owned them.
+    pub(super) fn forget(&mut self, now: u64) -> Vec<(u64, Owners)> {
         let mut forgotten = Vec::new();
         for _ in 0..self.order.len() {
             let Some(span) = self.order.pop_front() else { break };
@@ -159,7 +162,7 @@ impl Trees {
                 break;
             }
             let owners = self.spans.remove(&span).and_then(|node| node.owners);
-            forgotten.extend(owners.map(|(pid, owners)| (span, pid, owners)));
+            forgotten.extend(owners.map(|owners| (span, owners)));
         }
         forgotten
     }
