@@ -113,7 +113,7 @@ impl Release {
             format!("libpython{python}-stdlib"),
             format!("libpython{python}"),
         ];
-        packages.extend(["libc6", "libexpat1", "zlib1g"].map(ToOwned::to_owned));
+        packages.extend(["libc6", "libexpat1", "libgcc-s1", "zlib1g"].map(ToOwned::to_owned));
         packages
     }
 

@@ -12,6 +12,7 @@ from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from queue import Queue
 
 LEAF = os.environ["LEAF_URL"]
 # How long work goes on after a response: a client on the same connection has sent its next request by then.
@@ -59,6 +60,28 @@ class Threads:
     def pool(name):
         """Its threads are started by whoever came first."""
         Threads.workers().submit(fetch, name).result()
+
+    @staticmethod
+    @lru_cache(None)
+    def jobs():
+        queue = Queue()
+
+        def work():
+            while True:
+                name, done = queue.get()
+                fetch(name)
+                done.set()
+
+        for _ in range(2):
+            threading.Thread(target=work, daemon=True).start()
+        return queue
+
+    @staticmethod
+    def queue(name):
+        """The same with a queue of Python code."""
+        done = threading.Event()
+        Threads.jobs().put((name, done))
+        done.wait()
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -151,6 +174,8 @@ class Streams:
 
 
 async def serve(reader, writer):
+    # Python 3.9 itself may forget a task that still serves.
+    running.add(asyncio.current_task())
     try:
         while True:
             head = await reader.readuntil(b"\r\n\r\n")
@@ -163,6 +188,7 @@ async def serve(reader, writer):
     except (asyncio.IncompleteReadError, ConnectionError):
         pass
     finally:
+        running.discard(asyncio.current_task())
         writer.close()
 
 

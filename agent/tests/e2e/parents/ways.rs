@@ -133,6 +133,7 @@ pub(super) const PLAIN_THREADS: &[Way] = &[
     way("threads", 0, 3),
     way("nested_threads", 0, 1),
     way("pool", 0, 1),
+    way("queue", 0, 1).unprovable(),
 ];
 
 /// `plain_go`.

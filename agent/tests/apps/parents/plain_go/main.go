@@ -1,5 +1,5 @@
 // Plain is a net/http server of the standard library alone, for any Go since 1.21: GET /WAY/NAME makes calls that name
-// their request, GET /leaf/NAME/NUMBER.
+// their request, GET /leaf/NAME/NUMBER of another server.
 package main
 
 import (
