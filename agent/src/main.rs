@@ -16,6 +16,7 @@ mod export;
 mod inspect;
 mod live;
 mod logging;
+mod memory;
 mod pipeline;
 mod span;
 

@@ -32,7 +32,7 @@ use tokio::sync::oneshot;
 use crate::{
     attach::{self, KernelSettings},
     config::{Level, Selector, Settings, Tier},
-    inspect,
+    inspect, memory,
 };
 use sinks::Sinks;
 use stages::Stages;
@@ -63,6 +63,7 @@ pub async fn run(
         Arc::clone(&sinks),
     )?;
     stages.watch_selected()?;
+    memory::give_back();
     say(&format!(
         "ready: watching {} process(es), tier tracepoint",
         stages.watching()
