@@ -122,8 +122,11 @@ impl<I: Ids> Correlator<I> {
     }
 
     /// Bytes were read from a connection that was accepted; times in monotonic nanoseconds.
-    pub fn request_read(&mut self, pid: u32, connection: u64, at: u64) {
-        self.processes.entry(pid).or_default().read(connection, at);
+    pub fn request_read(&mut self, connection: u64, at: u64, unit: &Unit) {
+        self.processes
+            .entry(unit.pid)
+            .or_default()
+            .read(connection, at, unit);
     }
 
     /// Bytes were written to a connection that was accepted.

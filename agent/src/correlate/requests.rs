@@ -38,6 +38,21 @@ struct Open {
     since: u64,
     /// The unit that began to answer.
     owner: Option<u64>,
+    /// When units first read from it: the first of them, and the last that came new.
+    readers: [(u64, u64); 2],
+}
+
+impl Open {
+    /// When a unit began to work on a request whose first byte was read then. A goroutine that serves a connection may
+    /// still work for the request before while another one reads the first byte of the next (Go, src/net/http/server.go,
+    /// `startBackgroundRead`).
+    fn began_for(&self, unit: u64, first_byte: u64) -> u64 {
+        let own = self.readers.iter().find(|&&(reader, _)| reader == unit);
+        match own {
+            Some(&(_, at)) if kind(unit) == unit_kind::GOROUTINE => at.max(first_byte),
+            _ => first_byte,
+        }
+    }
 }
 
 /// A request that a unit answers.
@@ -68,13 +83,23 @@ pub(super) enum Caller {
 
 impl Requests {
     /// Bytes were read from an accepted connection: a request begins, unless it is part of one.
-    pub(super) fn read(&mut self, connection: u64, at: u64) {
-        if let Entry::Vacant(place) = self.open.entry(connection) {
-            place.insert(Open {
-                since: at,
-                owner: None,
-            });
-            self.unanswered.insert((at, connection));
+    pub(super) fn read(&mut self, connection: u64, at: u64, unit: &Unit) {
+        let reader = unit.line.steps[0].id;
+        match self.open.entry(connection) {
+            Entry::Vacant(place) => {
+                place.insert(Open {
+                    since: at,
+                    owner: None,
+                    readers: [(reader, at); 2],
+                });
+                self.unanswered.insert((at, connection));
+            }
+            Entry::Occupied(mut place) => {
+                let readers = &mut place.get_mut().readers;
+                if readers.iter().all(|&(known, _)| known != reader) {
+                    readers[1] = (reader, at);
+                }
+            }
         }
     }
 
@@ -119,6 +144,7 @@ impl Requests {
     /// A request was served, with this span. The units that own it: the one that answered, and the tasks that were made
     /// for the request and led to that one.
     pub(super) fn served(&mut self, connection: u64, span: u64, exchange: &Exchange) -> Vec<u64> {
+        let open = self.open.get(&connection).copied();
         self.over(connection);
         let Some(owner) = owner_of(exchange) else {
             return Vec::new();
@@ -131,7 +157,7 @@ impl Requests {
         for &id in &owners {
             let request = Owned {
                 connection,
-                began: exchange.started,
+                began: open.map_or(exchange.started, |open| open.began_for(id, exchange.started)),
                 ended: Some(exchange.ended),
                 span: Some(span),
                 handed_on: id != owner,
@@ -179,7 +205,7 @@ impl Requests {
                 Serving::One(owned) if first && !owned.handed_on && serves_one(step.id, owned.began) => {
                     return Self::certain(owned, patient);
                 }
-                Serving::One(owned) => return self.inherited(owned, spawned, at, now, patient),
+                Serving::One(owned) => return self.inherited(owned, spawned, (at, until), now, patient),
                 Serving::Several => return Caller::None(Absence::SeveralRequests),
                 Serving::No => {}
             }
@@ -195,7 +221,14 @@ impl Requests {
     }
 
     /// A request that a unit further up is serving: one that is not answered yet may belong to a nearer unit.
-    fn inherited(&self, owned: &Owned, spawned: Option<u64>, at: u64, now: u64, patient: bool) -> Caller {
+    fn inherited(
+        &self,
+        owned: &Owned,
+        spawned: Option<u64>,
+        (at, until): (u64, u64),
+        now: u64,
+        patient: bool,
+    ) -> Caller {
         if let Some(connection) = self.earliest_unanswered(at) {
             return if patient {
                 Caller::Waits(connection)
@@ -203,13 +236,14 @@ impl Requests {
                 Caller::None(Absence::Expired)
             };
         }
-        let Some(unit) = spawned else {
+        let (Some(unit), Some(ended)) = (spawned, owned.ended) else {
             return Self::certain(owned, patient);
         };
-        // A thread or goroutine that outlives the request may belong to a pool that serves all.
-        let Some(ended) = owned.ended else {
+        if until > ended && kind(unit) == unit_kind::CONTEXT {
+            // The request's own task started it after the response, so the task itself works on.
             return Self::certain(owned, patient);
-        };
+        }
+        // What outlives the request may be one of a pool that serves all, and that this request was the first to need.
         let settled = ended.saturating_add(SETTLE_NANOS);
         if at <= ended && now < settled {
             return Caller::Later(settled);
@@ -353,10 +387,7 @@ fn owner(unit: &Unit) -> Option<u64> {
 
 /// Started to run beside what started it, and able to outlive it.
 fn is_spawned(id: u64) -> bool {
-    matches!(
-        kind(id),
-        unit_kind::THREAD | unit_kind::GOROUTINE | unit_kind::GREENLET
-    )
+    kind(id) != unit_kind::JOB
 }
 
 /// When a context was made, if that was seen.

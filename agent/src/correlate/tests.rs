@@ -78,7 +78,11 @@ impl Play {
     }
 
     fn read(&mut self, connection: u64, at: u64) {
-        self.correlator.request_read(1, connection, at);
+        self.read_by(connection, at, &unit(thread(99), &[]));
+    }
+
+    fn read_by(&mut self, connection: u64, at: u64, unit: &Unit) {
+        self.correlator.request_read(connection, at, unit);
     }
 
     /// A request that was read and answered.
@@ -189,7 +193,10 @@ fn a_task_that_works_on_after_the_response_works_for_its_own_request() {
     play.served(1, unit(first, &[]), 100, 200);
     play.served(1, unit(second, &[(first, 305)]), 300, 400);
     play.called(2, unit(first, &[]), 350, 360);
-    play.called(3, unit(made(190), &[(first, 190)]), 370, 380);
+    // Such as Starlette's background tasks in threads.
+    play.called(3, unit(made(220), &[(first, 220)]), 370, 380);
+    // Started before the response, it may as well be a helper that serves everybody.
+    play.called(4, unit(made(190), &[(first, 190)]), 370, 380);
     play.poll(SECOND);
     let spans: Vec<SpanId> = play
         .placed
@@ -199,6 +206,29 @@ fn a_task_that_works_on_after_the_response_works_for_its_own_request() {
         .collect();
     assert_eq!(play.parent(2), Ok(spans[0]));
     assert_eq!(play.parent(3), Ok(spans[0]));
+    assert_eq!(play.parent(4), Err(Absence::OutlivedRequest));
+}
+
+#[test]
+fn a_goroutine_works_for_the_next_request_from_its_own_first_read_on() {
+    let mut play = Play::new();
+    let serve = unit(goroutine(5), &[]);
+    play.read_by(1, 100, &serve);
+    play.answered(1, serve, 100, 200);
+    // Another goroutine reads the first byte of the next request, while the handler of the first goes on.
+    play.read_by(1, 210, &unit(goroutine(6), &[(goroutine(5), 101)]));
+    play.called(2, serve, 220, 230);
+    play.read_by(1, 240, &serve);
+    play.called(3, serve, 250, 260);
+    play.answered(1, serve, 210, 300);
+    play.poll(SECOND);
+    let second = play
+        .placed
+        .iter()
+        .rfind(|placed| placed.located.connection == 1)
+        .unwrap();
+    assert_eq!(play.parent(3), Ok(second.span_id));
+    assert!(play.parent(2).is_err());
 }
 
 #[test]

@@ -122,7 +122,7 @@ impl<K: KernelTable, I: Ids> Flow<K, I> {
         match (sent, self.connections.serves(event.id)) {
             (false, true) => self
                 .correlator
-                .request_read(event.header.pid, event.id, event.ended),
+                .request_read(event.id, event.ended, &capture::unit(event)),
             (true, true) => self.correlator.response_written(event.id, &capture::unit(event)),
             (true, false) => self.correlator.call_made(&capture::unit(event), event.began),
             (false, false) => {}

@@ -44,7 +44,7 @@ pub(super) const ASGI: &[Way] = &[
     way("asyncio_thread", 1, 0),
     way("executor", 1, 0),
     way("own_executor", 0, 1),
-    way("late", 1, 0),
+    way("late", 1, 0).unprovable(),
     way("stream", 1, 0),
     way("threaded", 1, 1),
     way("background", 1, 0),
@@ -64,7 +64,7 @@ pub(super) const AIOHTTP: &[Way] = &[
     way("asyncio_thread", 1, 0),
     way("executor", 1, 0),
     way("own_executor", 0, 1),
-    way("late", 1, 0),
+    way("late", 1, 0).unprovable(),
     way("stream", 1, 0),
 ];
 
@@ -123,7 +123,7 @@ pub(super) const STREAMS: &[Way] = &[
     way("asyncio_thread", 0, 1),
     way("executor", 0, 1),
     way("own_executor", 0, 1),
-    way("late", 0, 1),
+    way("late", 0, 1).unprovable(),
     way("background", 0, 1).unprovable(),
 ];
 
