@@ -10,8 +10,7 @@ use agent_protocols::{Exchange, Step, Unit};
 
 use super::{Absence, SETTLE_NANOS};
 
-/// How long after a request's end a task that came from it still works for it, in nanoseconds. What lives longer is
-/// more likely a helper that serves everybody, and only happened to be made first by this request.
+/// How long after its response the task that was made for a request still works for it, in nanoseconds.
 const AFTERMATH_NANOS: u64 = 60_000_000_000;
 
 /// Requests kept of one unit, against what is never forgotten otherwise.

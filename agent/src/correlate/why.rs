@@ -13,7 +13,7 @@ pub enum Absence {
     UnitUnknown,
     /// A call of a unit that was serving several requests.
     SeveralRequests,
-    /// A call of a thread, goroutine or greenlet that a request started, and that outlived it.
+    /// A call of a task, thread, goroutine or greenlet that a request started, and that outlived it.
     OutlivedRequest,
     /// The request that it may belong to did not end in time.
     Expired,
