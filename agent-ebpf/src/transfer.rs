@@ -7,7 +7,6 @@ use agent_common::{
     Counter, DataEvent, UnitChain, close_how, flag, kind,
     map::Connection,
     role,
-    unit::{CHAIN_UNITS, unit_kind},
 };
 
 use crate::{
@@ -205,28 +204,11 @@ pub extern "C" fn find_unit_of_call(serves: u64) -> u64 {
         // SAFETY: a value of a map.
         work.chain = unsafe { *chain };
     }
-    add_thread(work, pid, tid);
+    units::add_thread::<0>(&mut work.chain, work.transfer.began);
     if work.transfer.sent() {
         units::written(pid, tid, &work.transfer);
     }
     0
-}
-
-/// A context that nobody copied is of the thread that is in it, as those are that Python 3.14 makes for new threads
-/// (Lib/threading.py, `Thread.start`). So it came from whatever that thread came from.
-#[inline(always)]
-fn add_thread(work: &mut Work, pid: u32, tid: u32) {
-    let id = work.chain.units[0].id;
-    if id >> unit_kind::SHIFT != unit_kind::CONTEXT || work.chain.units[1].id != 0 {
-        return;
-    }
-    if let Some(thread) = units::thread(pid, tid) {
-        for index in 1..CHAIN_UNITS {
-            // SAFETY: a value of the map.
-            work.chain.units[index] = unsafe { (*thread).units[index - 1] };
-        }
-        work.chain.units[1].until = work.transfer.began;
-    }
 }
 
 /// Reports the part of the call in the work area that begins `from` bytes into its head. Verified on its own.

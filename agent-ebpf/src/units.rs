@@ -9,7 +9,7 @@ use agent_common::{
 };
 
 use crate::{
-    emit::now,
+    emit::{current, now},
     kernel::{self, field, user},
     maps::{BUFFERS, RUNTIMES, SENDERS, UNITS, WORKERS},
     offsets,
@@ -95,7 +95,7 @@ pub fn buffer_key(pid: u32, tid: u32, address: u64) -> UnitKey {
     }
 }
 
-/// The chain of a unit that `parent` starts now.
+/// The chain of a unit that `parent`, which the present thread is in, starts now.
 #[inline(always)]
 pub fn started_by(parent: *const UnitChain, id: u64, now: u64) -> UnitChain {
     // SAFETY: a value of the map.
@@ -119,8 +119,28 @@ pub fn started_by(parent: *const UnitChain, id: u64, now: u64) -> UnitChain {
         for index in 1..CHAIN_UNITS - 1 {
             chain.units[index + 1] = parent.units[index];
         }
+        add_thread::<1>(&mut chain, now);
     }
     chain
+}
+
+/// A context that nobody copied is of the thread that is in it, as those are that Python 3.14 makes for new threads
+/// (Lib/threading.py, `Thread.start`). So a chain that ends with one, at `LAST`, goes on with whatever the present thread
+/// came from.
+#[inline(always)]
+pub fn add_thread<const LAST: usize>(chain: &mut UnitChain, until: u64) {
+    let ends = chain.units[LAST].id >> unit_kind::SHIFT == unit_kind::CONTEXT && chain.units[LAST + 1].id == 0;
+    if !ends {
+        return;
+    }
+    let (pid, tid) = current();
+    if let Some(thread) = thread(pid, tid) {
+        for index in LAST + 1..CHAIN_UNITS {
+            // SAFETY: a value of the map.
+            chain.units[index] = unsafe { (*thread).units[index - LAST - 1] };
+        }
+        chain.units[LAST + 1].until = until;
+    }
 }
 
 /// Keeps the chain of a unit that begins now.

@@ -165,13 +165,19 @@ impl Toolchain {
     fn flags(&self, workspace: &Workspace, arch: &str) -> Vec<String> {
         let cargo_home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
         let cargo_home = cargo_home.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cargo")));
+        // Cargo names these folders after where the crates came from, which may be a mirror.
+        let crates = cargo_home.as_ref().map(|home| home.join("registry/src"));
+        let crates = crates.and_then(|folder| fs::read_dir(folder).ok());
+        let crates = crates.into_iter().flatten().flatten();
         let remapped = [
             (Some(workspace.root.clone()), "sidelight"),
             (cargo_home, "cargo"),
             (Some(self.rust_src.clone()), "rust-src"),
         ];
+        // Of several that fit, rustc takes the last.
         let remap = remapped
             .into_iter()
+            .chain(crates.map(|folder| (Some(folder.path()), "crates")))
             .filter_map(|(from, to)| Some(format!("--remap-path-prefix={}={to}", from?.display())));
         [
             "-Cdebuginfo=2",
