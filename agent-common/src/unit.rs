@@ -82,6 +82,8 @@ pub struct Runtime {
     pub kind: u32,
     /// Python: one of [`thread_data`].
     pub thread_data: u32,
+    /// Python: contexts that were made or found before this moment, in nanoseconds, are not known any more.
+    pub contexts_since: u64,
     /// Python: address of `autoTSSkey` in `_PyRuntime`: two `int`s, whether it is initialised and the key.
     pub key_address: u64,
     /// Python: see [`thread_data`]. Go: where `g` is. Bytes from the thread pointer.
@@ -118,5 +120,5 @@ pub mod register {
 const _: () = {
     assert!(size_of::<UnitChain>() == 128);
     assert!(size_of::<UnitKey>() == 16);
-    assert!(size_of::<Runtime>() == 80);
+    assert!(size_of::<Runtime>() == 88);
 };

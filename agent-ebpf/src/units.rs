@@ -262,6 +262,8 @@ fn python(runtime: &Runtime, pid: u32, tid: u32) -> Option<*mut UnitChain> {
         };
         return UNITS
             .get_ptr_mut(&key)
+            // SAFETY: a value of the map.
+            .filter(|&known| unsafe { (*known).units[0].id } >= id(unit_kind::CONTEXT, runtime.contexts_since))
             .or_else(|| first_seen(&key, id(unit_kind::CONTEXT, now()) | unit_kind::FOUND));
     }
     if let Some(greenlet) = greenlet(runtime, pid) {

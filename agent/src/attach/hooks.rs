@@ -1,11 +1,13 @@
 //! Which program goes where, and attaching only what is in use.
 
+use std::collections::HashSet;
+
 use aya::{
     Ebpf,
     programs::{RawTracePoint, TracePoint},
 };
 
-use super::{AttachError, load::program_refused, uprobes::Uprobes};
+use super::{AttachError, Rest, load::program_refused, uprobes::Uprobes};
 use crate::{
     discover::{Syscall, SyscallSet},
     inspect::units::Probe,
@@ -79,12 +81,38 @@ impl Hooks {
         Ok(new)
     }
 
-    /// Attaches a probe in a program or library, unless it is; returns whether it was attached now.
+    /// Attaches a probe for a process in its program or libraries, unless it is; returns whether it was attached now.
     ///
     /// # Errors
     /// [`AttachError`] when the file cannot be looked at, or the kernel refuses.
-    pub fn probe(&mut self, probe: &Probe) -> Result<bool, AttachError> {
-        self.uprobes.attach(&mut self.ebpf, probe)
+    pub fn probe(&mut self, pid: u32, probe: &Probe) -> Result<bool, AttachError> {
+        self.uprobes.attach(&mut self.ebpf, pid, probe)
+    }
+
+    /// The processes that need not be followed where units start others, though they are.
+    pub fn unneeded(&self, rest: &Rest, now: u64) -> HashSet<u32> {
+        self.uprobes.unneeded(|pid| rest.need(pid, now))
+    }
+
+    /// Stops following them.
+    ///
+    /// # Errors
+    /// [`AttachError`] when the kernel refuses.
+    pub fn rest(&mut self, rest: &Rest, now: u64) -> Result<(), AttachError> {
+        self.uprobes.rest(&mut self.ebpf, |pid| rest.need(pid, now))
+    }
+
+    /// Follows a process that rested.
+    ///
+    /// # Errors
+    /// [`AttachError`] when the kernel refuses.
+    pub fn follow_again(&mut self, pid: u32) -> Result<(), AttachError> {
+        self.uprobes.follow(&mut self.ebpf, pid)
+    }
+
+    /// A process ended.
+    pub fn ended(&mut self, pid: u32) {
+        self.uprobes.ended(pid);
     }
 
     fn tracepoint(&mut self, program: &'static str, name: String) -> Result<(), AttachError> {

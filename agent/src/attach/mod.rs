@@ -4,9 +4,11 @@ mod btf;
 mod error;
 mod hooks;
 mod load;
+mod rest;
 mod uprobes;
 
 pub use btf::KERNEL_BTF;
 pub use error::AttachError;
 pub use hooks::Hooks;
 pub use load::{Kernel, KernelSettings, load};
+pub use rest::Rest;

@@ -1,23 +1,27 @@
-//! Probes in interpreters, libraries and Go programs, each attached once.
+//! Probes in interpreters, libraries and Go programs, each attached once for all processes that map the file.
 
-use std::{collections::HashSet, fs, os::unix::fs::MetadataExt as _};
+use std::{
+    collections::{HashMap, HashSet},
+    fs,
+    os::unix::fs::MetadataExt as _,
+};
 
 use aya::{
     Ebpf,
     programs::{
         UProbe,
-        uprobe::{UProbeAttachLocation, UProbeAttachPoint, UProbeScope},
+        uprobe::{UProbeAttachLocation, UProbeAttachPoint, UProbeLinkId, UProbeScope},
     },
 };
 
-use super::{AttachError, load::program_refused};
+use super::{AttachError, load::program_refused, rest::Need};
 use crate::inspect::units::{Probe, ProbeKind};
 use agent_common::unit::register;
 
-/// The probes that are attached, by file.
+/// The probes that are attached, by file, and those that are not at present.
 #[derive(Debug, Default)]
 pub struct Uprobes {
-    attached: HashSet<Place>,
+    places: HashMap<Place, Attached>,
 }
 
 /// A place in a file, whatever path leads to it.
@@ -29,14 +33,31 @@ struct Place {
     offset: u64,
 }
 
+/// What is attached at a place.
+#[derive(Debug)]
+struct Attached {
+    link: Link,
+    /// The watched processes that it is for, and how each names the place.
+    users: HashMap<u32, Probe>,
+}
+
+#[derive(Debug)]
+enum Link {
+    Attached(UProbeLinkId),
+    /// Not attached at present.
+    Resting,
+    /// The kernel refused; it is not asked again.
+    Refused,
+}
+
 impl Uprobes {
-    /// Attaches a probe, unless it is; returns whether it was attached now.
+    /// Attaches a probe for a process, unless it is; returns whether it was attached now.
     ///
     /// It is hit by every process that maps the file: a probe for one process would not be inherited by its children.
     ///
     /// # Errors
     /// [`AttachError`] when the file cannot be looked at, or the kernel refuses.
-    pub fn attach(&mut self, ebpf: &mut Ebpf, probe: &Probe) -> Result<bool, AttachError> {
+    pub fn attach(&mut self, ebpf: &mut Ebpf, pid: u32, probe: &Probe) -> Result<bool, AttachError> {
         let file = fs::metadata(&probe.path).map_err(|source| AttachError::ProbedFile {
             path: probe.path.clone(),
             source,
@@ -47,27 +68,110 @@ impl Uprobes {
             inode: file.ino(),
             offset: probe.offset,
         };
-        if !self.attached.insert(place) {
+        let attached = self.places.entry(place).or_insert_with(|| Attached {
+            link: Link::Resting,
+            users: HashMap::new(),
+        });
+        attached.users.insert(pid, probe.clone());
+        attached.follow(ebpf, probe)
+    }
+
+    /// A process ended. Probes stay: the next of its kind is likely to come.
+    pub fn ended(&mut self, pid: u32) {
+        for attached in self.places.values_mut() {
+            attached.users.remove(&pid);
+        }
+    }
+
+    /// Attaches what was detached and is for this process.
+    ///
+    /// # Errors
+    /// As [`attach`](Self::attach).
+    pub fn follow(&mut self, ebpf: &mut Ebpf, pid: u32) -> Result<(), AttachError> {
+        for attached in self.places.values_mut() {
+            if let Some(probe) = attached.users.get(&pid).cloned() {
+                attached.follow(ebpf, &probe)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The processes for which nothing need be attached at the places where units start others, because one of them
+    /// rests and none needs to be followed.
+    pub fn unneeded(&self, state: impl Fn(u32) -> Need) -> HashSet<u32> {
+        let resting = self.resting(state);
+        resting
+            .flat_map(|(_, attached)| attached.users.keys().copied())
+            .collect()
+    }
+
+    /// Detaches there.
+    ///
+    /// # Errors
+    /// [`AttachError`] when the kernel refuses.
+    pub fn rest(&mut self, ebpf: &mut Ebpf, state: impl Fn(u32) -> Need) -> Result<(), AttachError> {
+        let places: Vec<Place> = self.resting(state).map(|(place, _)| *place).collect();
+        for place in places {
+            if let Some(attached) = self.places.get_mut(&place) {
+                attached.rest(ebpf)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn resting(&self, state: impl Fn(u32) -> Need) -> impl Iterator<Item = (&Place, &Attached)> {
+        self.places.iter().filter(move |(place, attached)| {
+            let mut states = attached.users.keys().map(|&pid| state(pid));
+            matches!(attached.link, Link::Attached(_))
+                && place.kind.may_rest()
+                && states.clone().any(|state| state == Need::Resting)
+                && states.all(|state| state != Need::Followed)
+        })
+    }
+}
+
+impl Attached {
+    /// Attaches if nothing is; returns whether it did.
+    fn follow(&mut self, ebpf: &mut Ebpf, probe: &Probe) -> Result<bool, AttachError> {
+        if !matches!(self.link, Link::Resting) {
             return Ok(false);
         }
-        let name = program(probe);
-        let loaded: &mut UProbe = ebpf
-            .program_mut(name)
-            .ok_or(AttachError::Missing { name })?
-            .try_into()
-            .map_err(|source| program_refused(name, source))?;
-        if loaded.fd().is_err() {
-            loaded.load().map_err(|source| program_refused(name, source))?;
-        }
-        let point = UProbeAttachPoint {
-            location: UProbeAttachLocation::AbsoluteOffset(probe.offset),
-            cookie: Some(probe.cookie),
-        };
-        loaded
-            .attach(point, &probe.path, UProbeScope::AllProcesses)
-            .map(|_| true)
-            .map_err(|source| program_refused(name, source))
+        self.link = Link::Refused;
+        self.link = Link::Attached(attach(ebpf, probe)?);
+        Ok(true)
     }
+
+    fn rest(&mut self, ebpf: &mut Ebpf) -> Result<(), AttachError> {
+        if let Link::Attached(link) = std::mem::replace(&mut self.link, Link::Resting)
+            && let Some(probe) = self.users.values().next()
+        {
+            let name = program(probe);
+            loaded(ebpf, name)?
+                .detach(link)
+                .map_err(|source| program_refused(name, source))?;
+        }
+        Ok(())
+    }
+}
+
+fn attach(ebpf: &mut Ebpf, probe: &Probe) -> Result<UProbeLinkId, AttachError> {
+    let name = program(probe);
+    let loaded = loaded(ebpf, name)?;
+    if loaded.fd().is_err() {
+        loaded.load().map_err(|source| program_refused(name, source))?;
+    }
+    let point = UProbeAttachPoint {
+        location: UProbeAttachLocation::AbsoluteOffset(probe.offset),
+        cookie: Some(probe.cookie),
+    };
+    loaded
+        .attach(point, &probe.path, UProbeScope::AllProcesses)
+        .map_err(|source| program_refused(name, source))
+}
+
+fn loaded<'a>(ebpf: &'a mut Ebpf, name: &'static str) -> Result<&'a mut UProbe, AttachError> {
+    let program = ebpf.program_mut(name).ok_or(AttachError::Missing { name })?;
+    program.try_into().map_err(|source| program_refused(name, source))
 }
 
 /// The program for a probe: at a function's return if the cookie says so.

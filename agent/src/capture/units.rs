@@ -1,7 +1,7 @@
 //! The runtimes of watched processes: what the kernel side is told of each, and what has to be probed for it.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::mpsc::{Receiver, Sender, channel},
     thread,
 };
@@ -9,6 +9,7 @@ use std::{
 use agent_common::Runtime;
 use aya::maps::{self, MapData};
 
+use super::monotonic_nanos;
 use crate::inspect::units::{self, Probe, UnitPlan};
 
 /// Looks at a process until its runtime is known: a program that has just been executed has not loaded its libraries.
@@ -77,15 +78,27 @@ impl Units {
     }
 
     /// What has to be probed according to what was found out since the last time.
-    pub fn take_wanted(&mut self) -> Vec<Probe> {
+    pub fn take_wanted(&mut self) -> Vec<(u32, Probe)> {
         let mut wanted = Vec::new();
         while let Ok((pid, plan)) = self.answered.try_recv() {
             // It may have ended meanwhile, and its number be another's.
             if self.looks.contains_key(&pid) {
-                wanted.extend(self.tell(pid, plan));
+                wanted.extend(self.tell(pid, plan).into_iter().map(|probe| (pid, probe)));
             }
         }
         wanted
+    }
+
+    /// Contexts of these processes that were made or found before `since` are not known any more; of processes that were
+    /// not looked at yet neither.
+    pub fn forget_contexts(&mut self, pids: &HashSet<u32>, since: u64) {
+        let told: Vec<(u32, Runtime)> = self.runtimes.iter().flatten().collect();
+        for (pid, mut runtime) in told {
+            if pids.contains(&pid) || !self.looks.contains_key(&pid) {
+                runtime.contexts_since = since;
+                self.insert(pid, runtime);
+            }
+        }
     }
 
     fn look(&mut self, pid: u32) {
@@ -100,11 +113,18 @@ impl Units {
         for reason in plan.missing {
             tracing::debug!(pid, "{reason}");
         }
-        if let Some(runtime) = plan.runtime
-            && let Err(error) = self.runtimes.insert(pid, runtime, 0)
-        {
-            tracing::warn!(pid, %error, "the tasks of this process are not told apart; its calls may lack parents");
+        if let Some(mut runtime) = plan.runtime {
+            // What is kept under this number from before is of another process.
+            let known = self.runtimes.get(&pid, 0).ok();
+            runtime.contexts_since = known.map_or_else(monotonic_nanos, |known| known.contexts_since);
+            self.insert(pid, runtime);
         }
         plan.probes
+    }
+
+    fn insert(&mut self, pid: u32, runtime: Runtime) {
+        if let Err(error) = self.runtimes.insert(pid, runtime, 0) {
+            tracing::warn!(pid, %error, "the tasks of this process are not told apart; its calls may lack parents");
+        }
     }
 }

@@ -16,7 +16,7 @@ mod trace_context;
 mod trees;
 mod why;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use agent_protocols::{Detail, Exchange, Role, Unit};
 
@@ -79,6 +79,7 @@ pub struct Correlator<I> {
     next_number: u64,
     swept_at: u64,
     counts: Counts,
+    related: HashSet<u32>,
 }
 
 /// What the correlator counted.
@@ -113,6 +114,7 @@ impl<I: Ids> Correlator<I> {
             next_number: 0,
             swept_at: 0,
             counts: Counts::default(),
+            related: HashSet::new(),
         }
     }
 
@@ -204,6 +206,12 @@ impl<I: Ids> Correlator<I> {
         self.trees.finish(&mut self.ids, out);
     }
 
+    /// Processes that have made calls, since this was asked, of which the parent depends, or may depend, on what their
+    /// units came from.
+    pub fn take_related(&mut self) -> HashSet<u32> {
+        std::mem::take(&mut self.related)
+    }
+
     /// What was counted so far.
     pub fn counts(&self) -> Counts {
         self.counts
@@ -263,13 +271,13 @@ impl<I: Ids> Correlator<I> {
     fn caller(&mut self, waiting: &Waiting, now: u64, patient: bool) -> Result<Parent, Wait> {
         let exchange = &waiting.located.exchange;
         let unit = &exchange.request_unit;
-        let caller = self
-            .processes
-            .get(&unit.pid)
-            .map_or(Caller::None(Absence::NothingServed), |requests| {
-                requests.caller(unit, exchange.started, now, patient)
-            });
-        match caller {
+        let Some(requests) = self.processes.get(&unit.pid) else {
+            return Ok(Parent::None(Absence::NothingServed));
+        };
+        if !requests.calls_for_itself(unit, exchange.started) {
+            self.related.insert(unit.pid);
+        }
+        match requests.caller(unit, exchange.started, now, patient) {
             Caller::Span(span) => Ok(Parent::Span(span)),
             Caller::Waits(connection) => Err(Wait::Connection(connection)),
             Caller::Later(at) => Err(Wait::Until(at)),

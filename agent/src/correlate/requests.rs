@@ -219,6 +219,15 @@ impl Requests {
         }
     }
 
+    /// Whether `unit` was itself serving the one request that it made a call for: what it came from says nothing then. Of
+    /// a context that is certain only as long as its making is seen.
+    pub(super) fn calls_for_itself(&self, unit: &Unit, at: u64) -> bool {
+        unit.line.steps().next().is_some_and(|step| {
+            kind(step.id) != unit_kind::CONTEXT
+                && matches!(self.serving(step, at), Serving::One(owned) if !owned.handed_on)
+        })
+    }
+
     /// A request that a unit further up is serving: one that is not answered yet may belong to a nearer unit.
     fn inherited(
         &self,

@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use agent_common::{Call, ProcessEvent, kind, role};
+use agent_protocols::Role;
 use anyhow::Context as _;
 use aya::maps::{self, MapData, PerCpuArray};
 use aya_log::EbpfLogger;
@@ -14,7 +15,7 @@ use super::{
     statistics::{self, Statistics},
 };
 use crate::{
-    attach::{Hooks, Kernel},
+    attach::{Hooks, Kernel, Rest},
     capture::{self, Clock, Event, KernelMaps, Processes, Reader, Recorder, Units, monotonic_nanos},
     config::{Sampler, Settings},
     correlate::Placed,
@@ -48,6 +49,7 @@ pub struct Stages {
 struct Programs {
     processes: Processes,
     units: Units,
+    rest: Rest,
 }
 
 /// The way from a placed exchange to the sinks.
@@ -96,6 +98,7 @@ impl Stages {
             programs: Programs {
                 processes: Processes::new(Discovery::new(settings), watched),
                 units,
+                rest: Rest::default(),
             },
             flow: Flow::new(told, kernel, RandomIds::default(), now),
             spans: Spans::new(settings, sinks),
@@ -114,8 +117,9 @@ impl Stages {
         self.hooks.follow()?;
         self.programs.processes.watch_selected()?;
         for pid in self.programs.processes.pids() {
-            let probes = self.programs.units.of_running(pid);
-            attach_probes(&mut self.hooks, &probes);
+            for probe in self.programs.units.of_running(pid) {
+                self.probe(pid, &probe);
+            }
         }
         if self.hook_all {
             self.hooks.hook(SyscallSet::ALL)?;
@@ -141,13 +145,17 @@ impl Stages {
         // Before the events are taken: all that happened before this moment will have been taken then.
         let now = monotonic_nanos();
         while self.take_batch() == BATCH {}
-        attach_probes(&mut self.hooks, &self.programs.units.take_wanted());
+        for (pid, probe) in self.programs.units.take_wanted() {
+            self.probe(pid, &probe);
+        }
         self.spans.clock.refresh(now);
         self.flow.turn(now, &mut self.placed);
+        self.follow_needed(now);
         self.spans.emit(&mut self.placed, &mut self.programs.processes);
         if now.saturating_sub(self.tidied_at) >= TIDY_EVERY_NANOS {
             self.tidied_at = now;
             self.programs.processes.forget_ended(now);
+            self.rest_unneeded(now);
             self.reader.flush_recording();
         }
         Ok(())
@@ -167,6 +175,51 @@ impl Stages {
         statistics
     }
 
+    /// Probes what is new for a process; what cannot be probed costs that alone.
+    fn probe(&mut self, pid: u32, probe: &Probe) {
+        self.programs.rest.begins(pid, monotonic_nanos());
+        if let Err(error) = self.hooks.probe(pid, probe) {
+            tracing::warn!("{error:#}");
+        }
+    }
+
+    /// Follows processes again that turned out to need it.
+    fn follow_needed(&mut self, now: u64) {
+        for placed in &self.placed {
+            let exchange = &placed.located.exchange;
+            if exchange.role == Role::Server {
+                self.programs.rest.served(exchange.request_unit.pid, now);
+            }
+        }
+        for pid in self.flow.correlator.take_related() {
+            if !self.programs.rest.needed(pid, now) {
+                continue;
+            }
+            tracing::debug!(pid, "where its units start others is probed again");
+            if let Err(error) = self.hooks.follow_again(pid) {
+                tracing::warn!("{error:#}");
+            }
+        }
+    }
+
+    /// Lets processes rest that need not be followed.
+    fn rest_unneeded(&mut self, now: u64) {
+        let unneeded = self.hooks.unneeded(&self.programs.rest, now);
+        if unneeded.is_empty() {
+            return;
+        }
+        // From the moment at which their making is not seen any more, contexts at known addresses may be others.
+        self.programs.units.forget_contexts(&unneeded, u64::MAX);
+        if let Err(error) = self.hooks.rest(&self.programs.rest, now) {
+            tracing::warn!("{error:#}");
+        }
+        self.programs.units.forget_contexts(&unneeded, monotonic_nanos());
+        for &pid in &unneeded {
+            self.programs.rest.rests(pid);
+        }
+        tracing::debug!(pids = ?unneeded, "where their units start others is not probed at present");
+    }
+
     fn take_batch(&mut self) -> usize {
         let Self {
             reader,
@@ -176,6 +229,11 @@ impl Stages {
             ..
         } = self;
         let taken = reader.drain(BATCH, |event| {
+            if let Event::Process(process) = &event
+                && process.header.kind == kind::EXIT
+            {
+                hooks.ended(process.header.pid);
+            }
             flow.take(programs.look_at(event));
             // At once: what was executed just now does not wait for the rest of the batch.
             if let Err(error) = hooks.hook(programs.processes.take_wanted()) {
@@ -224,7 +282,10 @@ impl Programs {
     fn follow_units(&mut self, process: &ProcessEvent) {
         let pid = process.header.pid;
         match process.header.kind {
-            kind::EXIT => self.units.ends(pid),
+            kind::EXIT => {
+                self.units.ends(pid);
+                self.rest.ends(pid);
+            }
             kind::EXEC if self.processes.is_running(pid) => self.units.begins(pid),
             kind::LISTEN if self.processes.is_running(pid) => self.units.is_up(pid),
             _ => {}
@@ -256,15 +317,6 @@ impl Spans {
             self.statistics.spans += 1;
             self.sinks
                 .submit(spans::span(placed, process, &self.clock, self.redact_query));
-        }
-    }
-}
-
-/// Probes what is new; what cannot be probed costs that alone.
-fn attach_probes(hooks: &mut Hooks, probes: &[Probe]) {
-    for probe in probes {
-        if let Err(error) = hooks.probe(probe) {
-            tracing::warn!("{error:#}");
         }
     }
 }

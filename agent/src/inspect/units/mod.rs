@@ -61,6 +61,17 @@ pub enum ProbeKind {
     RequestSent,
 }
 
+impl ProbeKind {
+    /// Whether it may be left out for a while. Goroutines, and contexts by the time at which they were found, are told
+    /// from those before them without it; a greenlet or a job is not.
+    pub fn may_rest(self) -> bool {
+        matches!(
+            self,
+            Self::ContextCopied | Self::ContextMade | Self::GoroutineStarted
+        )
+    }
+}
+
 /// What is to be known of the units of a process; nothing if it has no runtime with units of its own.
 pub fn plan(pid: u32) -> UnitPlan {
     let python = python::plan(pid);
