@@ -82,7 +82,8 @@ pub struct Runtime {
     pub kind: u32,
     /// Python: one of [`thread_data`].
     pub thread_data: u32,
-    /// Python: contexts that were made or found before this moment, in nanoseconds, are not known any more.
+    /// Python: contexts that were made or found before this moment, in nanoseconds, are not known any more. At
+    /// [`u64::MAX`] none is known, each use of one is by a unit of its own: another may stand at its address by now.
     pub contexts_since: u64,
     /// Python: address of `autoTSSkey` in `_PyRuntime`: two `int`s, whether it is initialised and the key.
     pub key_address: u64,

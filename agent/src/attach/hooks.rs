@@ -102,15 +102,20 @@ impl Hooks {
         self.uprobes.rest(&mut self.ebpf, |pid| rest.need(pid, now))
     }
 
-    /// Follows a process that rested.
+    /// Follows a process that rested; returns the processes for which something is attached again.
     ///
     /// # Errors
     /// [`AttachError`] when the kernel refuses.
-    pub fn follow_again(&mut self, pid: u32) -> Result<(), AttachError> {
+    pub fn follow_again(&mut self, pid: u32) -> Result<HashSet<u32>, AttachError> {
         self.uprobes.follow(&mut self.ebpf, pid)
     }
 
-    /// A process ended.
+    /// Whether all probes are attached where units of a process start others.
+    pub fn follows(&self, pid: u32) -> bool {
+        self.uprobes.follows(pid)
+    }
+
+    /// A process ended, or executes another program.
     pub fn ended(&mut self, pid: u32) {
         self.uprobes.ended(pid);
     }

@@ -76,24 +76,35 @@ impl Uprobes {
         attached.follow(ebpf, probe)
     }
 
-    /// A process ended. Probes stay: the next of its kind is likely to come.
+    /// A process ended, or executes another program. Probes stay: the next of its kind is likely to come.
     pub fn ended(&mut self, pid: u32) {
         for attached in self.places.values_mut() {
             attached.users.remove(&pid);
         }
     }
 
-    /// Attaches what was detached and is for this process.
+    /// Attaches what was detached and is for this process; returns the processes that this is for too.
     ///
     /// # Errors
     /// As [`attach`](Self::attach).
-    pub fn follow(&mut self, ebpf: &mut Ebpf, pid: u32) -> Result<(), AttachError> {
+    pub fn follow(&mut self, ebpf: &mut Ebpf, pid: u32) -> Result<HashSet<u32>, AttachError> {
+        let mut others = HashSet::new();
         for attached in self.places.values_mut() {
-            if let Some(probe) = attached.users.get(&pid).cloned() {
-                attached.follow(ebpf, &probe)?;
+            if let Some(probe) = attached.users.get(&pid).cloned()
+                && attached.follow(ebpf, &probe)?
+            {
+                others.extend(attached.users.keys());
             }
         }
-        Ok(())
+        Ok(others)
+    }
+
+    /// Whether all is attached where units of this process start others.
+    pub fn follows(&self, pid: u32) -> bool {
+        let mut own = self.places.iter().filter(|(place, _)| place.kind.may_rest());
+        own.all(|(_, attached)| {
+            matches!(attached.link, Link::Attached(_)) || !attached.users.contains_key(&pid)
+        })
     }
 
     /// The processes for which nothing need be attached at the places where units start others, because one of them

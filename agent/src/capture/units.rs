@@ -78,26 +78,36 @@ impl Units {
     }
 
     /// What has to be probed according to what was found out since the last time.
-    pub fn take_wanted(&mut self) -> Vec<(u32, Probe)> {
+    pub fn take_wanted(&mut self) -> Vec<(u32, Vec<Probe>)> {
         let mut wanted = Vec::new();
         while let Ok((pid, plan)) = self.answered.try_recv() {
             // It may have ended meanwhile, and its number be another's.
             if self.looks.contains_key(&pid) {
-                wanted.extend(self.tell(pid, plan).into_iter().map(|probe| (pid, probe)));
+                wanted.push((pid, self.tell(pid, plan)));
             }
         }
         wanted
     }
 
-    /// Contexts of these processes that were made or found before `since` are not known any more; of processes that were
-    /// not looked at yet neither.
-    pub fn forget_contexts(&mut self, pids: &HashSet<u32>, since: u64) {
+    /// The making of contexts will not be seen any more in these processes, nor in those that were not looked at yet: a
+    /// context at a known address may be another from now on.
+    pub fn forget_contexts(&mut self, pids: &HashSet<u32>) {
         let told: Vec<(u32, Runtime)> = self.runtimes.iter().flatten().collect();
         for (pid, mut runtime) in told {
             if pids.contains(&pid) || !self.looks.contains_key(&pid) {
-                runtime.contexts_since = since;
+                runtime.contexts_since = u64::MAX;
                 self.insert(pid, runtime);
             }
+        }
+    }
+
+    /// The making of contexts is seen in this process from now on.
+    pub fn know_contexts(&mut self, pid: u32) {
+        if let Ok(mut runtime) = self.runtimes.get(&pid, 0)
+            && runtime.contexts_since == u64::MAX
+        {
+            runtime.contexts_since = monotonic_nanos();
+            self.insert(pid, runtime);
         }
     }
 
@@ -114,9 +124,8 @@ impl Units {
             tracing::debug!(pid, "{reason}");
         }
         if let Some(mut runtime) = plan.runtime {
-            // What is kept under this number from before is of another process.
             let known = self.runtimes.get(&pid, 0).ok();
-            runtime.contexts_since = known.map_or_else(monotonic_nanos, |known| known.contexts_since);
+            runtime.contexts_since = known.map_or(u64::MAX, |known| known.contexts_since);
             self.insert(pid, runtime);
         }
         plan.probes

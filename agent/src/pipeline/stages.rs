@@ -117,9 +117,8 @@ impl Stages {
         self.hooks.follow()?;
         self.programs.processes.watch_selected()?;
         for pid in self.programs.processes.pids() {
-            for probe in self.programs.units.of_running(pid) {
-                self.probe(pid, &probe);
-            }
+            let probes = self.programs.units.of_running(pid);
+            self.probe(pid, &probes);
         }
         if self.hook_all {
             self.hooks.hook(SyscallSet::ALL)?;
@@ -145,8 +144,8 @@ impl Stages {
         // Before the events are taken: all that happened before this moment will have been taken then.
         let now = monotonic_nanos();
         while self.take_batch() == BATCH {}
-        for (pid, probe) in self.programs.units.take_wanted() {
-            self.probe(pid, &probe);
+        for (pid, probes) in self.programs.units.take_wanted() {
+            self.probe(pid, &probes);
         }
         self.spans.clock.refresh(now);
         self.flow.turn(now, &mut self.placed);
@@ -176,10 +175,20 @@ impl Stages {
     }
 
     /// Probes what is new for a process; what cannot be probed costs that alone.
-    fn probe(&mut self, pid: u32, probe: &Probe) {
+    fn probe(&mut self, pid: u32, probes: &[Probe]) {
         self.programs.rest.begins(pid, monotonic_nanos());
-        if let Err(error) = self.hooks.probe(pid, probe) {
-            tracing::warn!("{error:#}");
+        for probe in probes {
+            if let Err(error) = self.hooks.probe(pid, probe) {
+                tracing::warn!("{error:#}");
+            }
+        }
+        self.know_contexts(pid);
+    }
+
+    /// What is attached for a process may suffice from now on to tell its contexts from those before them.
+    fn know_contexts(&mut self, pid: u32) {
+        if self.hooks.follows(pid) {
+            self.programs.units.know_contexts(pid);
         }
     }
 
@@ -195,9 +204,13 @@ impl Stages {
             if !self.programs.rest.needed(pid, now) {
                 continue;
             }
-            tracing::debug!(pid, "where its units start others is probed again");
-            if let Err(error) = self.hooks.follow_again(pid) {
-                tracing::warn!("{error:#}");
+            match self.hooks.follow_again(pid) {
+                Ok(mut followed) => {
+                    followed.insert(pid);
+                    followed.into_iter().for_each(|pid| self.know_contexts(pid));
+                    tracing::debug!(pid, "where its units start others is probed again");
+                }
+                Err(error) => tracing::warn!("{error:#}"),
             }
         }
     }
@@ -208,12 +221,10 @@ impl Stages {
         if unneeded.is_empty() {
             return;
         }
-        // From the moment at which their making is not seen any more, contexts at known addresses may be others.
-        self.programs.units.forget_contexts(&unneeded, u64::MAX);
+        self.programs.units.forget_contexts(&unneeded);
         if let Err(error) = self.hooks.rest(&self.programs.rest, now) {
             tracing::warn!("{error:#}");
         }
-        self.programs.units.forget_contexts(&unneeded, monotonic_nanos());
         for &pid in &unneeded {
             self.programs.rest.rests(pid);
         }
@@ -230,7 +241,7 @@ impl Stages {
         } = self;
         let taken = reader.drain(BATCH, |event| {
             if let Event::Process(process) = &event
-                && process.header.kind == kind::EXIT
+                && matches!(process.header.kind, kind::EXIT | kind::EXEC)
             {
                 hooks.ended(process.header.pid);
             }
@@ -286,7 +297,12 @@ impl Programs {
                 self.units.ends(pid);
                 self.rest.ends(pid);
             }
-            kind::EXEC if self.processes.is_running(pid) => self.units.begins(pid),
+            kind::EXEC => {
+                self.rest.ends(pid);
+                if self.processes.is_running(pid) {
+                    self.units.begins(pid);
+                }
+            }
             kind::LISTEN if self.processes.is_running(pid) => self.units.is_up(pid),
             _ => {}
         }

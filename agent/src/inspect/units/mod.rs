@@ -62,8 +62,8 @@ pub enum ProbeKind {
 }
 
 impl ProbeKind {
-    /// Whether it may be left out for a while. Goroutines, and contexts by the time at which they were found, are told
-    /// from those before them without it; a greenlet or a job is not.
+    /// Whether it may be left out for a while. Goroutines are told from those before them without it, and contexts are not
+    /// known meanwhile; a greenlet or a job would be taken for the one before it.
     pub fn may_rest(self) -> bool {
         matches!(
             self,
