@@ -17,7 +17,7 @@ use crate::{
     attach::{Hooks, Kernel},
     capture::{self, Clock, Event, KernelMaps, Processes, Reader, Recorder, Units, monotonic_nanos},
     config::{Sampler, Settings},
-    correlate::Placed,
+    correlate::{LeftOut, Placed},
     discover::{Discovery, SyscallSet},
     inspect::units::Probe,
 };
@@ -97,7 +97,7 @@ impl Stages {
                 processes: Processes::new(Discovery::new(settings), watched),
                 units,
             },
-            flow: Flow::new(told, kernel, RandomIds::default(), now),
+            flow: Flow::new(told, settings.leave_out, kernel, RandomIds::default(), now),
             spans: Spans::new(settings, sinks),
             placed: Vec::new(),
             hook_all: super::selects_new(&settings.select),
@@ -249,6 +249,14 @@ impl Spans {
                 self.statistics.unselected += 1;
                 continue;
             };
+            match placed.left_out {
+                Some(LeftOut::ExportedBySdk) => self.statistics.exported_by_sdk += 1,
+                Some(LeftOut::SdkExport) => self.statistics.sdk_exports += 1,
+                None => {}
+            }
+            if placed.left_out.is_some() {
+                continue;
+            }
             if !spans::is_sampled(self.sampler, &placed) {
                 self.statistics.unsampled += 1;
                 continue;
