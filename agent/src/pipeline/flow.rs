@@ -1,5 +1,8 @@
 //! The order of the stages that need nothing but events and the present: a recorded run goes the same way.
 
+#[cfg(test)]
+mod tests;
+
 use agent_common::{CloseEvent, DataEvent, OpenEvent, flag, kind};
 
 use crate::{
