@@ -10,6 +10,8 @@
 //! [`Connection::push`], say when it closed, and both hand out the finished [`Exchange`]s. Nothing here reads a clock, a
 //! socket or a file: every moment is part of the input, so a recorded run replays exactly.
 //!
+//! Beside exchanges it says which calls the program's own SDK exports, as far as its exports show ([`otlp`]).
+//!
 //! A new protocol is one new file (or folder) here and one row in [`detect::PROTOCOLS`].
 #![forbid(unsafe_code)]
 
@@ -18,7 +20,9 @@ pub mod connection;
 pub mod detect;
 pub mod exchange;
 pub mod http;
+pub mod http2;
 pub mod limits;
+pub mod otlp;
 pub mod postgres;
 pub mod session;
 pub mod sql;
@@ -28,3 +32,4 @@ pub use chunk::{Chunk, Direction, Line, Moment, Role, Step, Unit};
 pub use connection::Connection;
 pub use exchange::{Detail, Ending, Exchange, Http, Sql, SqlError};
 pub use limits::Limits;
+pub use otlp::Exported;

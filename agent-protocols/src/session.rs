@@ -4,6 +4,7 @@ use crate::{
     chunk::{Direction, Moment, Role},
     exchange::Exchange,
     limits::Limits,
+    otlp::Exported,
 };
 
 /// Which way bytes go in terms of the protocol, whatever side the watched process is.
@@ -85,6 +86,9 @@ pub enum Desync {
     /// The stream was handed to another protocol by CONNECT or Upgrade: leave it alone.
     #[error("the stream was handed to another protocol")]
     HandedOver,
+    /// The session has learnt from the stream what there is to learn: leave it alone.
+    #[error("there is nothing more to learn from the stream")]
+    NothingToLearn,
 }
 
 /// Things worth counting that are not exchanges. Each field counts since the last [`Session::take_counts`].
@@ -144,6 +148,16 @@ pub trait Session: Send {
     /// until the request turns up, so that a session sees cause before effect.
     fn expects_response(&self) -> bool {
         true
+    }
+
+    /// Whether the stream can have exchanges. If not, nobody serves requests on it, as far as can be known.
+    fn has_exchanges(&self) -> bool {
+        true
+    }
+
+    /// Which calls the client's own SDK exports, as far as its exports on this stream showed since the last call.
+    fn take_exported(&mut self) -> Exported {
+        Exported::default()
     }
 
     /// Memory held for unfinished messages, in bytes.

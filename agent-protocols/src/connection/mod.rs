@@ -11,6 +11,7 @@ use crate::{
     chunk::{Chunk, Direction, Moment, Role},
     exchange::Exchange,
     limits::Limits,
+    otlp::Exported,
     session::{Closing, Counts, Verdict},
     stream::{Stream, StreamCounts},
 };
@@ -100,7 +101,19 @@ impl Connection {
         self.talk.verdict()
     }
 
-    /// Name of the protocol, once it is known: `http`, `postgresql`, or why there is none: `tls`, `http2`, `upgraded`
+    /// Whether the connection has exchanges, or may still have. If not, it is followed for what it tells of the program, or
+    /// not at all.
+    pub fn has_exchanges(&self) -> bool {
+        self.talk.has_exchanges()
+    }
+
+    /// Which calls the client's own SDK exports, as far as its exports on this connection showed since the last call, and
+    /// which side the watched process is.
+    pub fn take_exported(&mut self) -> Option<(Role, Exported)> {
+        self.talk.take_exported()
+    }
+
+    /// Name of the protocol, once it is known: `http`, `http2`, `postgresql`, or why there is none: `tls`, `upgraded`
     /// (left to another protocol), `unknown`.
     pub fn protocol(&self) -> Option<&'static str> {
         self.talk.protocol()

@@ -28,8 +28,6 @@ pub(super) enum Opened {
     Unknown,
     /// A TLS record.
     Tls,
-    /// HTTP/2.
-    Http2,
     /// A protocol, and what is to be fed to its session before the piece.
     Protocol {
         protocol: &'static Protocol,
@@ -108,7 +106,6 @@ impl Opening {
                 };
             }
             Finding::Tls => return Opened::Tls,
-            Finding::Http2 => return Opened::Http2,
             Finding::NeedMore | Finding::Unknown => {}
         }
         self.spent = true;

@@ -9,6 +9,7 @@ use crate::{
     chunk::{Direction, Moment, Role},
     detect::Protocol,
     exchange::Exchange,
+    otlp::Exported,
     session::{Closing, Content, Desync, Flow, Piece, Session, SessionContext, Verdict},
     stream::Ordered,
 };
@@ -27,6 +28,8 @@ pub(super) struct Talk {
     /// Runs in a row that were not understood.
     strikes: u8,
     counts: ConnectionCounts,
+    /// What exports told of and nobody was told yet.
+    exported: Exported,
 }
 
 enum Phase {
@@ -53,6 +56,7 @@ impl Talk {
             early_close: None,
             strikes: 0,
             counts: ConnectionCounts::default(),
+            exported: Exported::default(),
         }
     }
 
@@ -134,6 +138,20 @@ impl Talk {
         std::mem::take(&mut self.counts)
     }
 
+    pub(super) fn has_exchanges(&self) -> bool {
+        match &self.phase {
+            Phase::Opening(_) => true,
+            Phase::Session { session, .. } => session.has_exchanges(),
+            Phase::Over(_) => false,
+        }
+    }
+
+    pub(super) fn take_exported(&mut self) -> Option<(Role, Exported)> {
+        self.collect_exported();
+        let exported = std::mem::take(&mut self.exported);
+        (!exported.is_nothing()).then_some((self.role, exported))
+    }
+
     fn expects_response(&self) -> bool {
         match &self.phase {
             Phase::Opening(_) => false,
@@ -173,7 +191,6 @@ impl Talk {
                 match opening.take(direction, asked, ordered, context) {
                     Opened::Waiting => {}
                     Opened::Unknown => self.strike(),
-                    Opened::Http2 => self.end("http2"),
                     Opened::Tls => self.encrypted(),
                     Opened::Protocol { protocol, before } => {
                         self.role = role;
@@ -232,6 +249,7 @@ impl Talk {
     /// The session gave up.
     fn leave(&mut self, desync: Desync, direction: Direction) {
         self.collect_counts();
+        self.collect_exported();
         match desync {
             Desync::NotThisProtocol => {
                 self.counts.wrong_guesses += 1;
@@ -241,6 +259,7 @@ impl Talk {
             }
             Desync::Encrypted => self.encrypted(),
             Desync::HandedOver => self.end("upgraded"),
+            Desync::NothingToLearn => self.end(self.protocol().unwrap_or("unknown")),
         }
     }
 
@@ -260,6 +279,12 @@ impl Talk {
     fn end(&mut self, why: &'static str) {
         self.phase = Phase::Over(why);
         self.early = Early::default();
+    }
+
+    fn collect_exported(&mut self) {
+        if let Phase::Session { session, .. } = &mut self.phase {
+            self.exported.add(session.take_exported());
+        }
     }
 
     fn collect_counts(&mut self) {

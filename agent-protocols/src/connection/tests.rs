@@ -201,19 +201,35 @@ fn an_orphan_does_not_wait_for_ever() {
 }
 
 #[test]
-fn tls_and_http2_are_left_alone() {
-    for (bytes, protocol) in [
-        (&b"\x16\x03\x01\x02\x00"[..], "tls"),
-        (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "http2"),
-    ] {
-        let mut wire = Wire::new(Role::Client);
-        wire.send(bytes);
+fn tls_is_left_alone() {
+    let mut wire = Wire::new(Role::Client);
+    wire.send(b"\x16\x03\x01\x02\x00");
+    assert!(wire.connection.verdict().ignore);
+    assert_eq!(wire.connection.protocol(), Some("tls"));
+    assert_eq!(wire.connection.take_counts().encrypted, 1);
+}
+
+#[test]
+fn http2_has_no_exchanges_and_is_left_alone_when_it_tells_nothing() {
+    for role in [Role::Client, Role::Server] {
+        let mut wire = Wire::new(role);
+        let ask = |wire: &mut Wire, bytes: &[u8]| {
+            if role == Role::Client {
+                wire.send(bytes)
+            } else {
+                wire.receive(bytes)
+            };
+        };
+        assert!(wire.connection.has_exchanges());
+        ask(&mut wire, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+        assert_eq!(wire.connection.protocol(), Some("http2"));
+        assert!(!wire.connection.has_exchanges() && !wire.connection.verdict().ignore);
+        for _ in 0..40 {
+            ask(&mut wire, b"\0\0\x06\0\x01\0\0\0\x01\0\0\0\0\x01x");
+        }
         assert!(wire.connection.verdict().ignore);
-        assert_eq!(wire.connection.protocol(), Some(protocol));
-        assert_eq!(
-            wire.connection.take_counts().encrypted,
-            u64::from(protocol == "tls")
-        );
+        assert_eq!(wire.connection.protocol(), Some("http2"));
+        assert_eq!(wire.connection.take_exported(), None);
     }
 }
 

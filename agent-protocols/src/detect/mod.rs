@@ -4,13 +4,11 @@
 //! same on a fresh connection and on one that was attached to in mid-stream. Each protocol documents its bias (what it
 //! takes for itself by mistake) and its smallest decisive prefix.
 //!
-//! Two things are recognised only to be left alone:
-//! - TLS, by two bytes: a record type (20 to 23) and the major version 3. Bias: none that is known among protocols
-//!   whose clients speak first in text or with a length.
-//! - HTTP/2 with prior knowledge, by the twelve bytes `PRI * HTTP/2` of its preface (RFC 9113 section 3.4).
+//! TLS is recognised only to be left alone, by two bytes: a record type (20 to 23) and the major version 3. Bias: none that
+//! is known among protocols whose clients speak first in text or with a length.
 
 use crate::{
-    http, postgres,
+    http, http2, postgres,
     session::{Session, SessionContext},
 };
 
@@ -27,7 +25,14 @@ pub struct Protocol {
     pub start: fn(SessionContext) -> Box<dyn Session>,
 }
 
-/// All protocols, in the order in which they are asked.
+/// HTTP/2 without TLS. It is asked before all others: its preface looks like a request of HTTP/1.
+pub static HTTP2: Protocol = Protocol {
+    name: "http2",
+    detect: http2::detect,
+    start: |context| Box::new(http2::Http2Session::new(context)),
+};
+
+/// All other protocols, in the order in which they are asked.
 pub static PROTOCOLS: &[Protocol] = &[
     Protocol {
         name: "http",
@@ -62,29 +67,25 @@ pub enum Finding {
     Protocol(&'static Protocol),
     /// A TLS record.
     Tls,
-    /// The connection preface of HTTP/2.
-    Http2,
     /// Too few bytes to tell.
     NeedMore,
     /// None that is known.
     Unknown,
 }
 
-/// As much of the preface as no HTTP/1 request can begin with.
-const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2";
-
 /// What the first bytes of a run of the request flow are.
 pub fn find(bytes: &[u8], context: SessionContext) -> Finding {
-    if bytes.starts_with(HTTP2_PREFACE) {
-        return Finding::Http2;
-    }
     match bytes {
         [0x14..=0x17, 0x03, ..] => return Finding::Tls,
         [] | [0x14..=0x17] => return Finding::NeedMore,
-        _ if HTTP2_PREFACE.starts_with(bytes) => return Finding::NeedMore,
         _ => {}
     }
-    let mut undecided = false;
+    let mut undecided = match (HTTP2.detect)(bytes, context) {
+        Detection::Yes => return Finding::Protocol(&HTTP2),
+        Detection::NeedMore if http2::may_be_preface(bytes) => return Finding::NeedMore,
+        Detection::NeedMore => true,
+        Detection::No => false,
+    };
     for protocol in PROTOCOLS {
         match (protocol.detect)(bytes, context) {
             Detection::Yes => return Finding::Protocol(protocol),

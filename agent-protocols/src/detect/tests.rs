@@ -14,7 +14,6 @@ fn name(bytes: &[u8]) -> &'static str {
     match find(bytes, context()) {
         Finding::Protocol(protocol) => protocol.name,
         Finding::Tls => "tls",
-        Finding::Http2 => "http2",
         Finding::NeedMore => "more",
         Finding::Unknown => "unknown",
     }

@@ -102,8 +102,8 @@ impl Body {
         }
     }
 
-    /// Takes bytes; tells how many belong to the body.
-    pub(super) fn take(&mut self, bytes: &[u8]) -> (usize, Step) {
+    /// Takes bytes; tells how many belong to the body, and `see` what of them is content.
+    pub(super) fn take(&mut self, bytes: &[u8], mut see: impl FnMut(&[u8])) -> (usize, Step) {
         let mut used = 0;
         while used < bytes.len() {
             let step = if let Some(state) = self.framing_state() {
@@ -111,7 +111,9 @@ impl Body {
                 self.framing_byte(state, bytes[used - 1])
             } else {
                 let (content, step) = self.skip((bytes.len() - used) as u64);
-                used += content as usize;
+                let content = content as usize;
+                see(&bytes[used..used + content]);
+                used += content;
                 step
             };
             if step != Step::More {

@@ -13,6 +13,7 @@
 
 mod body;
 mod detect;
+mod export;
 mod gather;
 mod head;
 mod pairing;
@@ -25,6 +26,7 @@ pub use detect::detect;
 
 use self::{
     body::Body,
+    export::Export,
     gather::{At, Gather},
     pairing::Pairing,
 };
@@ -32,6 +34,7 @@ use crate::{
     chunk::{Moment, Role},
     exchange::{Ending, Exchange},
     limits::Limits,
+    otlp::Exported,
     session::{Closing, Content, Counts, Desync, Flow, Piece, Session, SessionContext, Verdict},
 };
 
@@ -45,6 +48,10 @@ pub struct HttpSession {
     pairing: Pairing,
     /// Number of the request whose body is being read.
     body_of: Option<u64>,
+    /// That body, if it is an export of traces.
+    export: Option<Export>,
+    /// What exports told of and nobody was told yet.
+    exported: Exported,
     /// The run of the request flow.
     run: Run,
     /// Requests from this number on come after a gap that may hold whole requests of the same run.
@@ -133,6 +140,8 @@ impl HttpSession {
             responses: Reader::new(),
             pairing: Pairing::new(context.role, &context.limits),
             body_of: None,
+            export: None,
+            exported: Exported::default(),
             run: Run {
                 turned: true,
                 opens: true,
@@ -246,8 +255,15 @@ impl Session for HttpSession {
         self.pairing.is_open() || !self.responses.gather.is_empty()
     }
 
+    fn take_exported(&mut self) -> Exported {
+        std::mem::take(&mut self.exported)
+    }
+
     fn held_bytes(&self) -> usize {
-        self.requests.gather.held_bytes() + self.responses.gather.held_bytes() + self.pairing.held_bytes()
+        self.requests.gather.held_bytes()
+            + self.responses.gather.held_bytes()
+            + self.pairing.held_bytes()
+            + self.export.as_ref().map_or(0, Export::held_bytes)
     }
 
     fn take_counts(&mut self) -> Counts {

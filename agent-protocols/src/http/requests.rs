@@ -4,6 +4,7 @@ use super::{
     GapAt, HttpSession, Place, STRIKES,
     body::{Body, Framing, Step},
     detect,
+    export::Export,
     gather::{At, Gathered},
     head::{self, RequestHead},
     skip_until,
@@ -26,8 +27,14 @@ impl HttpSession {
             let used = match self.requests.place {
                 Place::Head { .. } => self.request_head(bytes, at, out)?,
                 Place::Body(ref mut body) => {
-                    let (used, step) = body.take(bytes);
+                    let export = &mut self.export;
+                    let (used, step) = body.take(bytes, |content| {
+                        if let Some(export) = export {
+                            export.take(content);
+                        }
+                    });
                     self.request_body(step);
+                    self.export_is_full();
                     used
                 }
                 Place::Adrift { chunked } => self.request_adrift(chunked, bytes),
@@ -36,13 +43,14 @@ impl HttpSession {
             at.offset += used as u64;
         }
         self.run.gap = self.run.gap.map(|_| GapAt::Before);
-        if let Place::Body(body) = &self.requests.place {
+        if let (Place::Body(body), None) = (&self.requests.place, &self.export) {
             self.skip.requests = skip_until(at.offset, body.certain()).unwrap_or(self.skip.requests);
         }
         Ok(())
     }
 
     pub(super) fn request_gap(&mut self, mut count: u64, out: &mut Vec<Exchange>) {
+        self.export_ended();
         while count > 0 {
             match &mut self.requests.place {
                 Place::Body(body) => {
@@ -114,6 +122,7 @@ impl HttpSession {
         }
         let adrift = self.pairing.is_open() && matches!(self.responses.place, Place::Adrift { .. });
         let framing = head.framing;
+        self.export = Export::of(&head.http);
         self.ask(head, out);
         if adrift {
             self.lose_waiting();
@@ -145,6 +154,9 @@ impl HttpSession {
     }
 
     fn request_body(&mut self, step: Step) {
+        if step != Step::More {
+            self.export_ended();
+        }
         match (step, self.requests.place) {
             (Step::Done, Place::Body(body)) => {
                 if let Some(number) = self.body_of {

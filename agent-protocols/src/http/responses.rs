@@ -36,7 +36,7 @@ impl HttpSession {
             let used = match self.responses.place {
                 Place::Head { .. } => self.response_head(bytes, at, out)?,
                 Place::Body(ref mut body) => {
-                    let (used, step) = body.take(bytes);
+                    let (used, step) = body.take(bytes, |_| {});
                     self.turn();
                     self.response_body(step, at, out);
                     used

@@ -4,6 +4,7 @@ use super::*;
 use crate::{
     chunk::Unit,
     exchange::{Detail, Http},
+    otlp::tests::samples::{request, span},
 };
 
 struct Wire {
@@ -822,4 +823,64 @@ fn garbage_between_requests_is_survived() {
     wire.ask(get("/b")).answer(EMPTY);
     assert_eq!(wire.found(), ["GET /a 200 Complete", "GET /b 200 Complete"]);
     assert_eq!(wire.session.take_counts().unparsable, 1);
+}
+
+/// A request that exports a server's span, in chunks or at once.
+fn export(path: &str, chunked: bool) -> Vec<u8> {
+    let body = request(&[span(2, &["http.method"])]);
+    if chunked {
+        let (first, last) = body.split_at(40);
+        let head = format!("POST {path} HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n28\r\n");
+        let between = format!("\r\n{:x}\r\n", last.len());
+        return [head.as_bytes(), first, between.as_bytes(), last, b"\r\n0\r\n\r\n"].concat();
+    }
+    let head = format!(
+        "POST {path} HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    [head.as_bytes(), &body].concat()
+}
+
+#[test]
+fn an_export_of_traces_tells_what_is_exported() {
+    for (path, chunked, expected) in [
+        ("/v1/traces", false, true),
+        ("/otlp/v1/traces?key=a", true, true),
+        ("/v1/logs", false, false),
+        ("/v1/traces/x", false, false),
+    ] {
+        let whole = export(path, chunked);
+        for cut in 1..whole.len() {
+            let mut wire = Wire::client();
+            wire.ask(&whole[..cut]).ask(&whole[cut..]);
+            let told = wire.session.take_exported();
+            assert_eq!(told.server, expected, "{path} cut at {cut}");
+            assert!(wire.session.take_exported().is_nothing());
+            wire.answer("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+            assert_eq!(wire.out.len(), 1);
+        }
+    }
+}
+
+#[test]
+fn of_a_long_export_the_beginning_tells() {
+    let spans = vec![span(3, &["http.method"]); 2_000];
+    let body = request(&spans);
+    let head = format!(
+        "POST /v1/traces HTTP/1.1\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    let mut wire = Wire::client();
+    wire.ask(&head);
+    assert_eq!(wire.session.verdict().skip_sent_until, 0);
+    wire.ask(&body[..1_000]);
+    assert!(wire.session.take_exported().is_nothing());
+    wire.ask_gap(20_000);
+    assert!(wire.session.take_exported().client);
+    wire.ask(&body[21_000..]);
+    assert!(wire.session.take_exported().is_nothing());
+    let mut wire = Wire::client();
+    wire.ask(&head).ask(&body[..70_000]);
+    assert!(wire.session.take_exported().client);
+    assert_eq!(wire.session.held_bytes(), wire.session.pairing.held_bytes());
 }

@@ -8,7 +8,7 @@ use std::{
 
 use agent_common::{self as common, CloseEvent, DataEvent, OpenEvent, close_how, flag, role};
 use agent_protocols::{
-    Chunk, Connection, Direction, Exchange, Limits, Line, Moment, Role, Step, Unit,
+    Chunk, Connection, Direction, Exchange, Exported, Limits, Line, Moment, Role, Step, Unit,
     connection::{ConnectionContext, ConnectionCounts},
     session::{Closing, Verdict},
 };
@@ -102,16 +102,21 @@ impl<K: KernelTable> Connections<K> {
         self.by_id.insert(event.id, tracked);
     }
 
-    /// Bytes moved. Finished exchanges are handed to `take`.
-    pub fn data(&mut self, event: &DataEvent, head: &[u8], tail: &[u8], mut take: impl FnMut(Located)) {
+    /// Bytes moved. Finished exchanges are handed to `take`. Returns what the client's own SDK turned out to export, and
+    /// whether the watched process is that client.
+    pub fn data(
+        &mut self,
+        event: &DataEvent,
+        head: &[u8],
+        tail: &[u8],
+        mut take: impl FnMut(Located),
+    ) -> Option<(Role, Exported)> {
         let Some(tracked) = self.by_id.get_mut(&event.id) else {
             self.unknown += 1;
-            return;
+            return None;
         };
         tracked.pid = event.header.pid;
-        let Some(connection) = &mut tracked.connection else {
-            return;
-        };
+        let connection = tracked.connection.as_mut()?;
         connection.push(chunk(event, head, tail), &mut self.finished);
         for exchange in self.finished.drain(..) {
             take(Located {
@@ -121,11 +126,13 @@ impl<K: KernelTable> Connections<K> {
                 ends: tracked.ends,
             });
         }
+        let exported = connection.take_exported();
         let verdict = connection.verdict();
         if verdict != tracked.told {
             tracked.told = verdict;
             self.tell(event.id, verdict);
         }
+        exported
     }
 
     /// A connection, or one direction of it, ended.
@@ -240,11 +247,12 @@ impl<K: KernelTable> Connections<K> {
         self.by_id.contains_key(&id)
     }
 
-    /// Whether the watched process is the server of a connection whose protocol is known, or may still be.
+    /// Whether the watched process is the server of a connection that has exchanges, or may still have.
     pub fn serves(&self, id: u64) -> bool {
+        let has_exchanges = |connection: &Connection| connection.has_exchanges();
         self.by_id
             .get(&id)
-            .is_some_and(|tracked| tracked.server && tracked.connection.is_some())
+            .is_some_and(|tracked| tracked.server && tracked.connection.as_deref().is_some_and(has_exchanges))
     }
 
     /// What all connections counted so far, and events of connections that were never opened.

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
-use super::{Compression, Otlp, Output, Protocol, Selector, Settings, parse::Invalid};
+use super::{Compression, LeaveOut, Otlp, Output, Protocol, Selector, Settings, parse::Invalid};
 
 /// Settings while the layers are being put on top of each other; a later layer overrides an earlier one.
 #[derive(Debug, Default)]
@@ -18,6 +18,7 @@ pub struct Draft {
     /// `OTEL_SDK_DISABLED`.
     pub disabled: bool,
     layer_selects: bool,
+    layer_leaves_out: bool,
 }
 
 /// What the layers say of one signal's export.
@@ -35,6 +36,19 @@ pub struct Signal {
     pub compression: Option<Compression>,
     /// See [`Otlp`].
     pub certificate: Option<PathBuf>,
+}
+
+/// A kind of spans that may be left out.
+#[derive(Clone, Copy, Debug)]
+pub enum Kind {
+    /// HTTP requests that are served.
+    Server,
+    /// HTTP requests that are sent.
+    Client,
+    /// Statements that are sent to databases.
+    Database,
+    /// None of these.
+    None,
 }
 
 /// An endpoint as it was given.
@@ -57,6 +71,7 @@ impl Draft {
     /// Starts the next layer.
     pub fn begin_layer(&mut self) {
         self.layer_selects = false;
+        self.layer_leaves_out = false;
     }
 
     /// Adds to what is selected. The first selector of a layer replaces those of the layers below: a selection is one
@@ -68,6 +83,23 @@ impl Draft {
             self.layer_selects = true;
         }
         self.settings.select.push(selector);
+        Ok(())
+    }
+
+    /// Adds to what is left out. As with [`Self::select`], a layer's list replaces that of the layers below.
+    pub fn leave_out(&mut self, kind: Result<Kind, Invalid>) -> Result<(), Invalid> {
+        let kind = kind?;
+        let kinds = &mut self.settings.leave_out;
+        if !self.layer_leaves_out {
+            *kinds = LeaveOut::NOTHING;
+            self.layer_leaves_out = true;
+        }
+        match kind {
+            Kind::Server => kinds.server = true,
+            Kind::Client => kinds.client = true,
+            Kind::Database => kinds.database = true,
+            Kind::None => {}
+        }
         Ok(())
     }
 

@@ -198,15 +198,21 @@ impl<'de> Visitor<'de> for Values<'_> {
         self.apply(&value.to_string())
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<(), A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut sequence: A) -> Result<(), A::Error> {
         if !self.setting.list {
             return Err(A::Error::custom("takes one value, not a list"));
         }
+        let mut is_empty = true;
         while let Some(()) = sequence.next_element_seed(Values {
             draft: &mut *self.draft,
             setting: self.setting,
-        })? {}
-        Ok(())
+        })? {
+            is_empty = false;
+        }
+        match self.setting.empty {
+            Some(text) if is_empty => self.apply(text),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -242,6 +248,23 @@ mod tests {
         assert_eq!(draft.settings.tier, Tier::Tracepoint);
         assert_eq!(draft.settings.capture.ring_buffer_bytes, 16 << 20);
         assert_eq!(draft.settings.capture.max_connections, 10);
+    }
+
+    #[test]
+    fn a_list_of_kinds_replaces_the_default_also_if_it_is_empty() {
+        for (text, server, database) in [
+            ("sdk:\n  leave_out: []\n", false, false),
+            ("sdk:\n  leave_out: none\n", false, false),
+            ("sdk:\n  leave_out: [db]\n", false, true),
+            ("sdk:\n", true, true),
+        ] {
+            let leave_out = read(text).unwrap().settings.leave_out;
+            assert_eq!(
+                (leave_out.server, leave_out.database),
+                (server, database),
+                "{text}"
+            );
+        }
     }
 
     #[test]

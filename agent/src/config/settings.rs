@@ -29,6 +29,8 @@ pub struct Settings {
     pub report_noise: bool,
     /// Show query values in `url.full` and `url.query`; otherwise they are redacted.
     pub keep_query_values: bool,
+    /// What makes no span if a program's own SDK exports it.
+    pub leave_out: LeaveOut,
     /// Tell only threads apart, and not tasks, goroutines and greenlets; default false.
     pub threads_only: bool,
     /// What the agent says of every watched process.
@@ -188,6 +190,41 @@ impl Default for Capture {
             ring_buffer_bytes: 8 * 1024 * 1024,
             max_connections: 65_536,
             max_processes: 8192,
+        }
+    }
+}
+
+/// What makes no span if a program's own OpenTelemetry SDK exports it; default everything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LeaveOut {
+    /// HTTP requests that are served.
+    pub server: bool,
+    /// HTTP requests that are sent.
+    pub client: bool,
+    /// Statements that are sent to databases.
+    pub database: bool,
+}
+
+impl LeaveOut {
+    /// Nothing is left out.
+    pub const NOTHING: Self = Self {
+        server: false,
+        client: false,
+        database: false,
+    };
+
+    /// Something may be left out.
+    pub fn is_something(self) -> bool {
+        self != Self::NOTHING
+    }
+}
+
+impl Default for LeaveOut {
+    fn default() -> Self {
+        Self {
+            server: true,
+            client: true,
+            database: true,
         }
     }
 }

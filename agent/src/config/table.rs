@@ -2,7 +2,7 @@
 
 use super::{
     Compression, Level, LogFormat, Output, Protocol, Selector, Tier,
-    draft::{Draft, Endpoint},
+    draft::{Draft, Endpoint, Kind},
     parse::{self, Invalid},
 };
 
@@ -18,6 +18,8 @@ pub struct Setting {
     pub default: &'static str,
     /// Whether it takes several values.
     pub list: bool,
+    /// The value that an empty list stands for, if it does not stand for nothing.
+    pub empty: Option<&'static str>,
     /// Puts one value (of a list: the next value) in its place.
     pub apply: Apply,
 }
@@ -41,6 +43,7 @@ const fn one(
         variable,
         default,
         list: false,
+        empty: None,
         apply,
     }
 }
@@ -75,6 +78,16 @@ pub const PROTOCOLS: &[(&str, Protocol)] = &[
 
 /// Names of the OTLP compressions.
 pub const COMPRESSIONS: &[(&str, Compression)] = &[("none", Compression::None), ("gzip", Compression::Gzip)];
+
+/// Names of the kinds of spans that are left out where a program's own SDK exports them.
+const KINDS: &[(&str, Kind)] = &[
+    ("server", Kind::Server),
+    ("client", Kind::Client),
+    ("db", Kind::Database),
+    (NO_KIND, Kind::None),
+];
+
+const NO_KIND: &str = "none";
 
 const OUTPUTS: &[(&str, Output)] = &[
     ("tree", Output::Tree),
@@ -247,6 +260,16 @@ pub static SETTINGS: &[Setting] = &[
         "false",
         |draft, text| set(&mut draft.settings.keep_query_values, parse::boolean(text)),
     ),
+    Setting {
+        empty: Some(NO_KIND),
+        ..list(
+            "sdk.leave_out",
+            None,
+            "SIDELIGHT_SDK_LEAVE_OUT",
+            "server,client,db",
+            |draft, text| draft.leave_out(parse::choice(text, KINDS)),
+        )
+    },
     one(
         "threads_only",
         None,

@@ -70,6 +70,19 @@ fn a_selection_replaces_the_selection_below() {
 }
 
 #[test]
+fn a_list_of_kinds_replaces_the_list_below() {
+    let kinds = |text| from_environment(&[("SIDELIGHT_SDK_LEAVE_OUT", text)]).0.leave_out;
+    assert_eq!(kinds(""), LeaveOut::default());
+    assert_eq!(kinds("none"), LeaveOut::NOTHING);
+    assert_eq!(kinds("server, client,db"), LeaveOut::default());
+    let client = LeaveOut {
+        client: true,
+        ..LeaveOut::NOTHING
+    };
+    assert_eq!(kinds("client"), client);
+}
+
+#[test]
 fn an_unknown_variable_is_named_with_the_nearest() {
     let error = resolve(
         &Flags::new(),

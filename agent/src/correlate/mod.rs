@@ -5,11 +5,14 @@
 //! which CPUs reported them does not matter.
 //!
 //! Parents are right or absent. A call's parent is the request that its unit was serving ([`requests`]); a request's
-//! parent is the call at the other end of its connection, if that end is on this host ([`joins`]). A span has its trace
-//! when its parent has one ([`trees`]).
+//! parent is the call at the other end of its connection, if that end is on this host ([`joins`]). What a program's own SDK
+//! says goes before that ([`parents`]), and what it exports itself makes no span ([`sdk`]). A span has its trace when its
+//! parent has one ([`trees`]).
 
 mod joins;
+mod parents;
 mod requests;
+mod sdk;
 #[cfg(test)]
 mod tests;
 mod trace_context;
@@ -18,16 +21,18 @@ mod why;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use agent_protocols::{Detail, Exchange, Role, Unit};
+use agent_protocols::{Exported, Role, Unit};
 
 use crate::{
     capture::{Ends, Located},
+    config::LeaveOut,
     span::{SpanId, TraceId},
 };
 use joins::Joins;
-use requests::{Caller, Requests};
-use trace_context::TraceContext;
-use trees::{Parent, Trees};
+use requests::Requests;
+pub use sdk::LeftOut;
+use sdk::Sdks;
+use trees::{Out, Parent, Trees};
 pub use why::Absence;
 
 /// How long an exchange settles: reports of what happened before it may still come. In nanoseconds.
@@ -54,6 +59,8 @@ pub struct Placed {
     pub trace_state: Option<String>,
     /// Whether whoever began the trace keeps it, if that is known.
     pub sampled: Option<bool>,
+    /// Why it is to be no span, if it is not.
+    pub left_out: Option<LeftOut>,
 }
 
 /// Where ids come from.
@@ -70,6 +77,7 @@ pub struct Correlator<I> {
     processes: HashMap<u32, Requests>,
     joins: Joins,
     trees: Trees,
+    sdks: Sdks,
     /// Exchanges to be looked at: when, and their number.
     due: BTreeMap<(u64, u64), Waiting>,
     /// Exchanges that depend on the request that is open on a connection.
@@ -101,13 +109,14 @@ struct Waiting {
 }
 
 impl<I: Ids> Correlator<I> {
-    /// Nothing known yet.
-    pub fn new(ids: I) -> Self {
+    /// Nothing known yet. `leave_out`: what makes no span if a program's own SDK exports it.
+    pub fn new(ids: I, leave_out: LeaveOut) -> Self {
         Self {
             ids,
             processes: HashMap::new(),
             joins: Joins::default(),
             trees: Trees::default(),
+            sdks: Sdks::new(leave_out),
             due: BTreeMap::new(),
             blocked: HashMap::new(),
             blocked_count: 0,
@@ -160,11 +169,23 @@ impl<I: Ids> Correlator<I> {
         }
     }
 
+    /// A process exported spans (as a client), or was sent some (as a server); `at` in monotonic nanoseconds.
+    pub fn exported(&mut self, pid: u32, role: Role, at: u64, exported: Exported) {
+        self.sdks.exported(pid, role, at, exported);
+    }
+
+    /// A process ended, or runs another program from now on.
+    pub fn program_ended(&mut self, pid: u32, at: u64) {
+        self.sdks.ended(pid, at);
+    }
+
     /// Takes an exchange.
     pub fn handle(&mut self, located: Located) {
         self.next_number += 1;
         let span = self.next_number;
-        self.trees.add(span, self.ids.span_id(), located.exchange.ended);
+        let context = parents::context(&located.exchange);
+        self.trees
+            .add(span, self.ids.span_id(), located.exchange.ended, context);
         match located.exchange.role {
             Role::Server => {
                 let pid = located.exchange.request_unit.pid;
@@ -203,7 +224,12 @@ impl<I: Ids> Correlator<I> {
         while let Some((_, waiting)) = self.due.pop_first() {
             self.look_at(waiting, u64::MAX, out);
         }
-        self.trees.finish(&mut self.ids, out);
+        let Self { ids, trees, sdks, .. } = self;
+        trees.finish(&mut Out {
+            ids,
+            sdks,
+            placed: out,
+        });
     }
 
     /// Processes that have made calls, since this was asked, of which the parent depends, or may depend, on what their
@@ -232,7 +258,17 @@ impl<I: Ids> Correlator<I> {
                     self.counts.over_limit += 1;
                 }
                 let Waiting { located, span } = waiting;
-                self.trees.place(span, located, parent, &mut self.ids, out);
+                let Self { ids, trees, sdks, .. } = self;
+                trees.place(
+                    span,
+                    located,
+                    parent,
+                    &mut Out {
+                        ids,
+                        sdks,
+                        placed: out,
+                    },
+                );
             }
             Err(Wait::Connection(connection)) => {
                 self.blocked_count += 1;
@@ -243,47 +279,6 @@ impl<I: Ids> Correlator<I> {
             }
             Err(Wait::Until(due)) => {
                 self.due.insert((due, waiting.span), waiting);
-            }
-        }
-    }
-
-    /// The parent of a request: what came with it, or the call at the other end of its connection.
-    fn sender(&mut self, waiting: &Waiting, now: u64, impatient: bool) -> Result<Parent, Wait> {
-        let exchange = &waiting.located.exchange;
-        if let Some(context) = incoming_context(exchange) {
-            return Ok(Parent::Remote(context));
-        }
-        match self.joins.call_of(&waiting.located) {
-            joins::Call::Span(call) => {
-                self.counts.joined += 1;
-                Ok(Parent::Span(call))
-            }
-            joins::Call::Expected if !impatient => Err(Wait::Until(now.saturating_add(SETTLE_NANOS))),
-            joins::Call::Expected => {
-                self.counts.expired += 1;
-                Ok(Parent::None(Absence::CallNotSeen))
-            }
-            joins::Call::Elsewhere => Ok(Parent::None(Absence::SenderNotWatched)),
-        }
-    }
-
-    /// The parent of a call: the request that it was made for.
-    fn caller(&mut self, waiting: &Waiting, now: u64, patient: bool) -> Result<Parent, Wait> {
-        let exchange = &waiting.located.exchange;
-        let unit = &exchange.request_unit;
-        let Some(requests) = self.processes.get(&unit.pid) else {
-            return Ok(Parent::None(Absence::NothingServed));
-        };
-        if !requests.calls_for_itself(unit, exchange.started) {
-            self.related.insert(unit.pid);
-        }
-        match requests.caller(unit, exchange.started, now, patient) {
-            Caller::Span(span) => Ok(Parent::Span(span)),
-            Caller::Waits(connection) => Err(Wait::Connection(connection)),
-            Caller::Later(at) => Err(Wait::Until(at)),
-            Caller::None(absence) => {
-                self.counts.expired += u64::from(absence == Absence::Expired);
-                Ok(Parent::None(absence))
             }
         }
     }
@@ -332,6 +327,7 @@ impl<I: Ids> Correlator<I> {
             }
         }
         self.joins.forget(now);
+        self.sdks.forget(now);
         self.processes.retain(|_, requests| {
             requests.forget_acts(now.saturating_sub(REMEMBER_ACTS_NANOS));
             !requests.is_empty()
@@ -345,15 +341,4 @@ enum Wait {
     Connection(u64),
     /// Until this moment.
     Until(u64),
-}
-
-/// The trace that the request's sender was in.
-fn incoming_context(exchange: &Exchange) -> Option<TraceContext> {
-    let Detail::Http(http) = &exchange.detail else {
-        return None;
-    };
-    if exchange.role != Role::Server {
-        return None;
-    }
-    TraceContext::parse(http.traceparent.as_deref()?, http.tracestate.as_deref())
 }

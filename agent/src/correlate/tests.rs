@@ -2,12 +2,14 @@ use std::sync::Arc;
 
 use agent_common::unit::unit_kind::{CONTEXT, FOUND, GOROUTINE, JOB, SHIFT, THREAD};
 use agent_protocols::{
-    Line, Step,
+    Detail, Exchange, Line, Step,
     exchange::{Ending, Http},
 };
 
 use super::*;
 use crate::conventions::Endpoints;
+
+mod own_sdk;
 
 /// Ids that count up.
 struct Counting(u64);
@@ -72,7 +74,7 @@ struct Play {
 impl Play {
     fn new() -> Self {
         Self {
-            correlator: Correlator::new(Counting(0)),
+            correlator: Correlator::new(Counting(0), LeaveOut::default()),
             placed: Vec::new(),
         }
     }

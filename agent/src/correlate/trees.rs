@@ -1,9 +1,11 @@
 //! Spans whose trace is not known yet, because their parent's is not; and those whose trace is known, for what comes
 //! after them.
+//!
+//! Nothing may hang on a span that nobody exports. So what would hang on one that is left out hangs where that hangs.
 
 use std::collections::{HashMap, VecDeque};
 
-use super::{Absence, Ids, Placed, trace_context::TraceContext};
+use super::{Absence, Ids, Placed, sdk::Sdks, trace_context::TraceContext};
 use crate::{
     capture::Located,
     span::{SpanId, TraceId},
@@ -33,6 +35,10 @@ struct Node {
     ended: u64,
     /// Who owns it, if it is a request.
     owners: Option<Owners>,
+    /// What it came with, or carries.
+    context: Option<TraceContext>,
+    /// The trace that it takes if it begins one: the one that an SDK began within it.
+    claim: Option<Trace>,
     state: State,
 }
 
@@ -41,9 +47,20 @@ enum State {
     /// Its parent is not decided; these wait for it.
     Open(Vec<u64>),
     /// Its parent is decided, but not that one's trace.
-    Hanging(Box<Located>, Vec<u64>),
+    Hanging {
+        located: Box<Located>,
+        parent: u64,
+        children: Vec<u64>,
+    },
     /// It went.
-    Placed(Trace),
+    Placed(Place),
+}
+
+/// Where something hangs.
+#[derive(Clone, Debug)]
+struct Place {
+    trace: Trace,
+    parent: Result<SpanId, Absence>,
 }
 
 /// The trace of a span.
@@ -65,9 +82,16 @@ pub(super) enum Parent {
     None(Absence),
 }
 
+/// What it takes to place spans, and where they go then.
+pub(super) struct Out<'a, I> {
+    pub(super) ids: &'a mut I,
+    pub(super) sdks: &'a Sdks,
+    pub(super) placed: &'a mut Vec<Placed>,
+}
+
 impl Trees {
     /// A span began to wait for its place.
-    pub(super) fn add(&mut self, span: u64, id: SpanId, ended: u64) {
+    pub(super) fn add(&mut self, span: u64, id: SpanId, ended: u64, context: Option<TraceContext>) {
         self.waiting += 1;
         self.order.push_back(span);
         self.spans.insert(
@@ -76,6 +100,8 @@ impl Trees {
                 id,
                 ended,
                 owners: None,
+                context,
+                claim: None,
                 state: State::Open(Vec::new()),
             },
         );
@@ -93,53 +119,79 @@ impl Trees {
         self.waiting
     }
 
+    /// What a request came with, or a call carries.
+    pub(super) fn context(&self, span: u64) -> Option<&TraceContext> {
+        self.spans.get(&span)?.context.as_ref()
+    }
+
+    /// Whether a request came with this context.
+    pub(super) fn came_with(&self, span: u64, context: &TraceContext) -> bool {
+        self.context(span)
+            .is_some_and(|own| own.trace_id == context.trace_id && own.parent == context.parent)
+    }
+
+    /// An SDK began a trace within this span: if nothing came with it, it and what it hangs on are of the same trace.
+    pub(super) fn claim(&mut self, span: u64, context: &TraceContext) {
+        self.hand_up(span, &Trace::of(context));
+    }
+
+    fn hand_up(&mut self, span: u64, trace: &Trace) {
+        let mut next = Some(span);
+        while let Some(node) = next.and_then(|span| self.spans.get_mut(&span)) {
+            if node.context.is_some() || node.claim.is_some() {
+                return;
+            }
+            next = match &node.state {
+                State::Open(_) => None,
+                State::Hanging { parent, .. } => Some(*parent),
+                State::Placed(_) => return,
+            };
+            node.claim = Some(trace.clone());
+        }
+    }
+
     /// The parent of a span is decided. What has its trace by that is handed out.
     pub(super) fn place(
         &mut self,
         span: u64,
         located: Box<Located>,
         parent: Parent,
-        ids: &mut impl Ids,
-        out: &mut Vec<Placed>,
+        out: &mut Out<'_, impl Ids>,
     ) {
-        let (trace, parent) = match parent {
-            Parent::None(absence) => (new_trace(ids), Err(absence)),
-            Parent::Remote(context) => (
-                Trace {
-                    id: context.trace_id,
-                    state: context.trace_state,
-                    sampled: Some(context.sampled),
-                },
-                Ok(context.parent),
-            ),
+        let place = match parent {
+            Parent::None(absence) => self.beginning(span, absence, out),
+            Parent::Remote(context) => Place {
+                trace: Trace::of(&context),
+                parent: Ok(context.parent),
+            },
             Parent::Span(parent) => match self.spans.get_mut(&parent) {
                 Some(node) => match &mut node.state {
-                    State::Placed(trace) => (trace.clone(), Ok(node.id)),
-                    State::Open(children) | State::Hanging(_, children) => {
+                    State::Placed(place) => place.clone(),
+                    State::Open(children) | State::Hanging { children, .. } => {
                         children.push(span);
-                        self.hang(span, located);
+                        self.hang(span, located, parent);
                         return;
                     }
                 },
-                None => (new_trace(ids), Err(Absence::Expired)),
+                None => self.beginning(span, Absence::Expired, out),
             },
         };
-        self.settle(span, located, &trace, parent, out);
+        self.settle(span, located, place, out);
     }
 
     /// Lets go everything that hangs: each starts a trace with what hangs on it.
-    pub(super) fn finish(&mut self, ids: &mut impl Ids, out: &mut Vec<Placed>) {
+    pub(super) fn finish(&mut self, out: &mut Out<'_, impl Ids>) {
         let mut hanging: Vec<u64> = self
             .spans
             .iter()
-            .filter(|(_, node)| matches!(node.state, State::Hanging(..)))
+            .filter(|(_, node)| matches!(node.state, State::Hanging { .. }))
             .map(|(&span, _)| span)
             .collect();
         hanging.sort_unstable();
         for span in hanging {
             if let Some(located) = self.unhang(span) {
-                let trace = new_trace(ids);
-                self.settle(span, located, &trace, Err(Absence::Expired), out);
+                let place = self.beginning(span, Absence::Expired, out);
+                self.settle(span, located, place, out);
             }
         }
     }
@@ -167,48 +219,63 @@ impl Trees {
         forgotten
     }
 
-    /// A span has its trace, and so has all that hangs on it.
-    fn settle(
-        &mut self,
-        span: u64,
-        located: Box<Located>,
-        trace: &Trace,
-        parent: Result<SpanId, Absence>,
-        out: &mut Vec<Placed>,
-    ) {
-        let mut ready = vec![(span, located, parent)];
-        while let Some((span, located, parent)) = ready.pop() {
+    /// The place of a span that begins a trace.
+    fn beginning(&self, span: u64, absence: Absence, out: &mut Out<'_, impl Ids>) -> Place {
+        let claim = self.spans.get(&span).and_then(|node| node.claim.clone());
+        Place {
+            trace: claim.unwrap_or_else(|| Trace::new(out.ids)),
+            parent: Err(absence),
+        }
+    }
+
+    /// A span has its place, and so has all that hangs on it.
+    fn settle(&mut self, span: u64, located: Box<Located>, place: Place, out: &mut Out<'_, impl Ids>) {
+        let mut ready = vec![(span, located, place)];
+        while let Some((span, located, place)) = ready.pop() {
             let Some(node) = self.spans.get_mut(&span) else {
                 continue;
             };
-            let id = node.id;
-            let before = std::mem::replace(&mut node.state, State::Placed(trace.clone()));
             self.waiting -= 1;
-            out.push(Placed {
+            let left_out = out.sdks.leaves_out(&located.exchange);
+            let below = match left_out {
+                None => place.below(node.id),
+                Some(_) => place.instead(node.claim.as_ref()),
+            };
+            out.placed.push(Placed {
                 located,
-                trace_id: trace.id,
-                span_id: id,
-                parent,
-                trace_state: trace.state.clone(),
-                sampled: trace.sampled,
+                trace_id: place.trace.id,
+                span_id: node.id,
+                parent: place.parent,
+                trace_state: place.trace.state,
+                sampled: place.trace.sampled,
+                left_out,
             });
-            let (State::Open(children) | State::Hanging(_, children)) = before else {
+            let before = std::mem::replace(&mut node.state, State::Placed(below.clone()));
+            let (State::Open(children) | State::Hanging { children, .. }) = before else {
                 continue;
             };
             for child in children {
                 if let Some(located) = self.unhang(child) {
-                    ready.push((child, located, Ok(id)));
+                    ready.push((child, located, below.clone()));
                 }
             }
         }
     }
 
-    fn hang(&mut self, span: u64, located: Box<Located>) {
-        if let Some(node) = self.spans.get_mut(&span)
-            && let State::Open(children) = &mut node.state
-        {
+    fn hang(&mut self, span: u64, located: Box<Located>, parent: u64) {
+        let Some(node) = self.spans.get_mut(&span) else {
+            return;
+        };
+        if let State::Open(children) = &mut node.state {
             let children = std::mem::take(children);
-            node.state = State::Hanging(located, children);
+            node.state = State::Hanging {
+                located,
+                parent,
+                children,
+            };
+        }
+        if let Some(claim) = node.claim.clone() {
+            self.hand_up(parent, &claim);
         }
     }
 
@@ -216,7 +283,9 @@ impl Trees {
     fn unhang(&mut self, span: u64) -> Option<Box<Located>> {
         let node = self.spans.get_mut(&span)?;
         match std::mem::replace(&mut node.state, State::Open(Vec::new())) {
-            State::Hanging(located, children) => {
+            State::Hanging {
+                located, children, ..
+            } => {
                 node.state = State::Open(children);
                 Some(located)
             }
@@ -228,10 +297,44 @@ impl Trees {
     }
 }
 
-fn new_trace(ids: &mut impl Ids) -> Trace {
-    Trace {
-        id: ids.trace_id(),
-        state: None,
-        sampled: None,
+impl Place {
+    /// The place of what hangs on a span that has this place.
+    fn below(&self, id: SpanId) -> Self {
+        Self {
+            trace: self.trace.clone(),
+            parent: Ok(id),
+        }
+    }
+
+    /// The place of what would hang on a span that has this place, but is left out. `began`: the trace that its SDK began there.
+    fn instead(&self, began: Option<&Trace>) -> Self {
+        match began {
+            Some(began) if began.id != self.trace.id => Self {
+                trace: began.clone(),
+                parent: Err(Absence::ExportedBySdk),
+            },
+            _ => Self {
+                trace: self.trace.clone(),
+                parent: self.parent.map_err(|_| Absence::ExportedBySdk),
+            },
+        }
+    }
+}
+
+impl Trace {
+    fn new(ids: &mut impl Ids) -> Self {
+        Self {
+            id: ids.trace_id(),
+            state: None,
+            sampled: None,
+        }
+    }
+
+    fn of(context: &TraceContext) -> Self {
+        Self {
+            id: context.trace_id,
+            state: context.trace_state.clone(),
+            sampled: Some(context.sampled),
+        }
     }
 }

@@ -23,6 +23,8 @@ pub enum Absence {
     CallNotSeen,
     /// It is not known which side the process was.
     RoleUnknown,
+    /// What it belongs to is exported by the program's own SDK, under an id that is not known.
+    ExportedBySdk,
 }
 
 impl fmt::Display for Absence {
@@ -38,6 +40,7 @@ impl fmt::Display for Absence {
             Self::Expired => "the request that it may belong to did not end in time",
             Self::SenderNotWatched => "the request's sender is not a watched process of this host, and sent no traceparent",
             Self::CallNotSeen => "the request's sender is watched, but its call was not seen",
+            Self::ExportedBySdk => "what it belongs to is exported by the program's own SDK, under an id that is not known",
             Self::RoleUnknown => "it is not known which side of the connection the process was",
         })
     }

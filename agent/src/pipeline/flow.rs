@@ -1,9 +1,13 @@
 //! The order of the stages that need nothing but events and the present: a recorded run goes the same way.
 
+#[cfg(test)]
+mod tests;
+
 use agent_common::{CloseEvent, DataEvent, OpenEvent, flag, kind};
 
 use crate::{
     capture::{self, ConnectionSettings, Connections, Event, KernelTable, Located, Order},
+    config::LeaveOut,
     correlate::{Correlator, Ids, Placed},
 };
 
@@ -24,11 +28,11 @@ pub struct Flow<K, I> {
 
 impl<K: KernelTable, I: Ids> Flow<K, I> {
     /// Nothing seen yet at `now`, in monotonic nanoseconds as all times here.
-    pub fn new(settings: ConnectionSettings, kernel: K, ids: I, now: u64) -> Self {
+    pub fn new(settings: ConnectionSettings, leave_out: LeaveOut, kernel: K, ids: I, now: u64) -> Self {
         Self {
             order: Order::default(),
             connections: Connections::new(settings, kernel),
-            correlator: Correlator::new(ids),
+            correlator: Correlator::new(ids, leave_out),
             tidied_at: now,
             located: Vec::new(),
         }
@@ -81,6 +85,10 @@ impl<K: KernelTable, I: Ids> Flow<K, I> {
                     located.push(exchange);
                 });
                 self.correlate();
+                self.correlator.program_ended(process.header.pid, process.time);
+            }
+            Event::Process(process) if process.header.kind == kind::EXEC => {
+                self.correlator.program_ended(process.header.pid, process.time);
             }
             Event::Process(_) => {}
         }
@@ -95,11 +103,19 @@ impl<K: KernelTable, I: Ids> Flow<K, I> {
 
     fn data(&mut self, event: &DataEvent, head: &[u8], tail: &[u8]) {
         self.tell_correlator(event);
+        let served = self.connections.serves(event.id);
         let Self {
             connections, located, ..
         } = self;
-        connections.data(event, head, tail, |exchange| located.push(exchange));
+        let exported = connections.data(event, head, tail, |exchange| located.push(exchange));
+        let pid = event.header.pid;
+        if let Some((role, exported)) = exported {
+            self.correlator.exported(pid, role, event.ended, exported);
+        }
         self.correlate();
+        if served && !self.connections.serves(event.id) {
+            self.correlator.connection_ended(pid, event.id, None);
+        }
     }
 
     fn close(&mut self, event: &CloseEvent) {

@@ -13,6 +13,7 @@ use agent_protocols::Limits;
 use super::flow::Flow;
 use crate::{
     capture::{ConnectionSettings, Event, records},
+    config::LeaveOut,
     conventions::{self, Description},
     correlate::{Ids, Placed},
     span::{SpanId, Status, TraceId, Value},
@@ -74,7 +75,7 @@ fn replay(records: &[Record<'_>], phase: u64) -> Vec<Placed> {
     };
     let start = records.first().map_or(0, |record| record.taken);
     let (mut placed, mut now, mut look_at) = (Vec::new(), start, start + phase);
-    let mut flow = Flow::new(settings, (), Counting(0), start);
+    let mut flow = Flow::new(settings, LeaveOut::default(), (), Counting(0), start);
     for record in records {
         now = now.max(record.taken);
         // What happened before this moment was taken; what is late by less than the skew is not counted upon.

@@ -18,7 +18,7 @@ use crate::{
     attach::{Hooks, Kernel, Rest},
     capture::{self, Clock, Event, KernelMaps, Processes, Reader, Recorder, Units, monotonic_nanos},
     config::{Sampler, Settings},
-    correlate::Placed,
+    correlate::{LeftOut, Placed},
     discover::{Discovery, SyscallSet},
     inspect::units::Probe,
 };
@@ -100,7 +100,7 @@ impl Stages {
                 units,
                 rest: Rest::default(),
             },
-            flow: Flow::new(told, kernel, RandomIds::default(), now),
+            flow: Flow::new(told, settings.leave_out, kernel, RandomIds::default(), now),
             spans: Spans::new(settings, sinks),
             placed: Vec::new(),
             hook_all: super::selects_new(&settings.select),
@@ -207,7 +207,9 @@ impl Stages {
             match self.hooks.follow_again(pid) {
                 Ok(mut followed) => {
                     followed.insert(pid);
-                    followed.into_iter().for_each(|pid| self.know_contexts(pid));
+                    for pid in followed {
+                        self.know_contexts(pid);
+                    }
                     tracing::debug!(pid, "where its units start others is probed again");
                 }
                 Err(error) => tracing::warn!("{error:#}"),
@@ -326,6 +328,14 @@ impl Spans {
                 self.statistics.unselected += 1;
                 continue;
             };
+            match placed.left_out {
+                Some(LeftOut::ExportedBySdk) => self.statistics.exported_by_sdk += 1,
+                Some(LeftOut::SdkExport) => self.statistics.sdk_exports += 1,
+                None => {}
+            }
+            if placed.left_out.is_some() {
+                continue;
+            }
             if !spans::is_sampled(self.sampler, &placed) {
                 self.statistics.unsampled += 1;
                 continue;

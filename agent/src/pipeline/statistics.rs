@@ -23,6 +23,10 @@ pub struct Statistics {
     pub correlation: correlate::Counts,
     /// Exchanges of processes that were not selected (or no longer known).
     pub unselected: u64,
+    /// Spans left out because the program's own SDK exports the same calls.
+    pub exported_by_sdk: u64,
+    /// Calls left out because they are exports of the program's own SDK.
+    pub sdk_exports: u64,
     /// Spans that sampling left out.
     pub unsampled: u64,
     /// Spans handed to the sinks.
@@ -77,6 +81,8 @@ impl fmt::Display for Statistics {
             ("parents_expired", self.correlation.expired),
             ("parents_over_limit", self.correlation.over_limit),
             ("unselected", self.unselected),
+            ("exported_by_sdk", self.exported_by_sdk),
+            ("sdk_exports", self.sdk_exports),
             ("unsampled", self.unsampled),
         ];
         let kernel_rest = Counter::ALL

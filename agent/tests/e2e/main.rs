@@ -15,6 +15,7 @@ mod load;
 mod namespaces;
 mod otlp;
 mod output;
+mod own_sdk;
 mod parents;
 mod servers;
 mod times;
@@ -91,6 +92,7 @@ fn main() -> Result<ExitCode> {
         namespaces::cases(),
         docker::cases(),
         otlp::cases(),
+        own_sdk::cases(),
         times::cases(),
         load::cases(),
         parents::cases(),

@@ -1,4 +1,6 @@
-//! An OTLP receiver over HTTP: enough of a collector to see what arrives.
+//! An OTLP receiver: enough of a collector to see what arrives.
+
+mod grpc;
 
 use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},
@@ -7,6 +9,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, ensure};
+use flate2::read::GzDecoder;
 use opentelemetry_proto::tonic::{
     collector::trace::v1::{ExportTraceServiceRequest, ExportTraceServiceResponse},
     trace::v1::ResourceSpans,
@@ -22,12 +25,10 @@ pub(crate) struct Collector {
 }
 
 impl Collector {
-    /// Listens on a port of its own.
+    /// Listens on a port of its own, for requests over HTTP.
     pub(crate) fn start() -> Result<Self> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no port for the collector")?;
-        let port = listener.local_addr()?.port();
-        let received = Arc::new(Mutex::new(Vec::new()));
-        let shared = Arc::clone(&received);
+        let (listener, collector) = Self::listen()?;
+        let shared = Arc::clone(&collector.received);
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let shared = Arc::clone(&shared);
@@ -35,7 +36,21 @@ impl Collector {
                 std::thread::spawn(move || while receive(&stream, &shared).is_ok() {});
             }
         });
-        Ok(Self { port, received })
+        Ok(collector)
+    }
+
+    /// Listens on a port of its own, for calls over gRPC.
+    pub(crate) fn start_grpc() -> Result<Self> {
+        let (listener, collector) = Self::listen()?;
+        grpc::serve(listener, Arc::clone(&collector.received))?;
+        Ok(collector)
+    }
+
+    fn listen() -> Result<(TcpListener, Self)> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no port for the collector")?;
+        let port = listener.local_addr()?.port();
+        let received = Arc::default();
+        Ok((listener, Self { port, received }))
     }
 
     /// Its address as `--otlp-endpoint` wants it.
@@ -86,6 +101,10 @@ fn receive(stream: &TcpStream, received: &Mutex<Vec<ResourceSpans>>) -> Result<(
         .context("no length")?;
     let mut body = vec![0; length.parse()?];
     reader.read_exact(&mut body)?;
+    if head.contains(&"content-encoding: gzip".to_owned()) {
+        let compressed = std::mem::take(&mut body);
+        GzDecoder::new(&compressed[..]).read_to_end(&mut body)?;
+    }
     let request = ExportTraceServiceRequest::decode(&body[..])?;
     received
         .lock()

@@ -19,6 +19,8 @@ pub(crate) enum Need {
     Python,
     /// A uvloop whose writes wait for the event loop, besides the environment's own.
     OldUvloop,
+    /// OpenTelemetry's SDK for Python.
+    OpenTelemetry,
     /// A Go toolchain.
     Go,
     /// Another version of a runtime than the machine's own: a file in the folder that has them.
@@ -69,6 +71,10 @@ impl Lab {
                 "a Python with demo-apps/requirements.lock installed",
             ),
             Need::OldUvloop => unset("SIDELIGHT_TEST_OLD_UVLOOP", "a folder with a uvloop before 0.23"),
+            Need::OpenTelemetry => unset(
+                "SIDELIGHT_TEST_OPENTELEMETRY",
+                "a folder with OpenTelemetry's SDK for Python",
+            ),
             Need::Go => unset("SIDELIGHT_TEST_GO", "a Go toolchain"),
             Need::Version(file) => unset(
                 "SIDELIGHT_TEST_VERSIONS",
@@ -106,6 +112,11 @@ impl Lab {
     /// The folder of a uvloop before 0.23.
     pub(crate) fn old_uvloop() -> Result<PathBuf> {
         from_environment("SIDELIGHT_TEST_OLD_UVLOOP")
+    }
+
+    /// The folder of OpenTelemetry's SDK for Python.
+    pub(crate) fn opentelemetry() -> Result<PathBuf> {
+        from_environment("SIDELIGHT_TEST_OPENTELEMETRY")
     }
 
     /// A file among other versions of the runtimes.

@@ -69,6 +69,17 @@ impl Laboratory {
                 }),
             );
             offer(
+                "SIDELIGHT_TEST_OPENTELEMETRY",
+                progress.step("OpenTelemetry's SDK for Python", |step| {
+                    setup::python::ensure_beside(
+                        workspace,
+                        &python,
+                        &workspace.root.join(OPENTELEMETRY),
+                        step,
+                    )
+                }),
+            );
+            offer(
                 "SIDELIGHT_TEST_GO",
                 progress.step("Go toolchain", |step| setup::go::ensure(workspace, &python, step)),
             );
@@ -106,6 +117,9 @@ impl Laboratory {
 
 /// Before 0.23, uvloop wrote to a socket only after the task that asked for it had run.
 const OLD_UVLOOP: &str = "agent/tests/apps/parents/uvloop-before-0.23.lock";
+
+/// The SDK is in a folder of its own, so that no other program of the tests has it.
+const OPENTELEMETRY: &str = "agent/tests/apps/opentelemetry.lock";
 
 /// The variable that names the file for tables of results.
 const REPORT: &str = "SIDELIGHT_TEST_REPORT";
