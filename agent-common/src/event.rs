@@ -103,8 +103,8 @@ pub struct OpenEvent {
     pub local_port: u16,
     /// Peer port, host byte order.
     pub peer_port: u16,
-    /// Explicit padding.
-    pub padding: u32,
+    /// 1: the process passes on what it receives, byte for byte.
+    pub relayed: u32,
     /// Local address: 4 bytes used for IPv4.
     pub local: [u8; 16],
     /// Peer address.

@@ -26,6 +26,8 @@ impl WatchMode {
     pub const SELECTED: Self = Self(1);
     /// Just executed; the user side will decide. Its events are kept back until then.
     pub const TENTATIVE: Self = Self(2);
+    /// It passes on what it receives, byte for byte: none of it is copied, and its connections are marked.
+    pub const RELAY: Self = Self(3);
 }
 
 /// What the kernel side remembers of a connection.
@@ -52,8 +54,8 @@ pub struct Connection {
     pub ended: u32,
     /// 1: it is TCP.
     pub tcp: u32,
-    /// Explicit padding.
-    pub padding: u32,
+    /// 1: it is of a process that passes on what it receives.
+    pub relayed: u32,
 }
 
 /// What the arguments of a call under way mean.

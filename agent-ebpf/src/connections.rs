@@ -8,7 +8,7 @@ use crate::{
     kernel::{self, field},
     log,
     maps::{CONNECTIONS, NEXT_ID, OPENING},
-    offsets,
+    offsets, processes,
     transfer::{SENT, Transfer},
     work,
 };
@@ -54,6 +54,7 @@ pub extern "C" fn open_connection() -> u64 {
     event.header = emit::header(kind::OPEN, 0);
     event.time = transfer.began;
     event.socket = transfer.socket.sk;
+    event.relayed = u32::from(processes::is_relay(event.header.pid));
     let known = transfer.socket.is_stream() && describe(transfer.socket.sk, event).is_some();
     // What this call moved came after the opening.
     let moved = transfer.result as u64;
@@ -81,7 +82,7 @@ fn insert(event: &OpenEvent, inode: u64, known: bool) {
         ignored: u32::from(!known),
         ended: 0,
         tcp: u32::from(known && event.family != AF_UNIX),
-        padding: 0,
+        relayed: event.relayed,
     };
     if CONNECTIONS.insert(event.socket, connection, 0).is_err() {
         emit::count_bound(Counter::ConnectionsFull);

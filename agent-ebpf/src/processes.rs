@@ -16,6 +16,15 @@ pub fn is_watched(pid: u32) -> bool {
     WATCHED.get_ptr(pid).is_some()
 }
 
+/// True if the process passes on what it receives.
+#[inline(always)]
+pub fn is_relay(pid: u32) -> bool {
+    // SAFETY: a value of the map.
+    WATCHED
+        .get_ptr(pid)
+        .is_some_and(|mode| WatchMode(unsafe { *mode }) == WatchMode::RELAY)
+}
+
 /// `sched:sched_process_fork`: match-proto:v5.10:include/trace/events/sched.h:
 /// `TP_PROTO(struct task_struct *parent, struct task_struct *child)`
 #[raw_tracepoint(tracepoint = "sched_process_fork")]

@@ -122,7 +122,7 @@ fn plan(connection: &Connection, work: &mut Work, run_before: u64, bytes: u64) {
     work.head = 0;
     work.hole = bytes;
     work.tail = 0;
-    if work.transfer.has_buffers == 0 {
+    if work.transfer.has_buffers == 0 || connection.relayed != 0 {
         return;
     }
     let of_request = match connection.role as u8 {

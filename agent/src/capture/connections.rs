@@ -58,6 +58,8 @@ struct Tracked {
     unix: bool,
     /// The watched process accepted it.
     server: bool,
+    /// The watched process passes on what it receives.
+    relayed: bool,
     told: Verdict,
     lingers_since: Option<u64>,
 }
@@ -86,10 +88,15 @@ impl<K: KernelTable> Connections<K> {
             limits: self.settings.limits,
             report_noise: self.settings.report_noise,
         };
-        let mut connection = Box::new(Connection::new(context));
-        connection.start_at(event.sent, event.received);
+        let relayed = event.relayed != 0;
+        let connection = (!relayed).then(|| {
+            let mut connection = Box::new(Connection::new(context));
+            connection.start_at(event.sent, event.received);
+            connection
+        });
         let tracked = Tracked {
-            connection: Some(connection),
+            connection,
+            relayed,
             endpoints: Arc::new(endpoints(event)),
             ends: Ends::of(event),
             socket: event.socket,
@@ -229,6 +236,20 @@ impl<K: KernelTable> Connections<K> {
     /// The process that was seen with a connection last.
     pub fn pid(&self, id: u64) -> Option<u32> {
         self.by_id.get(&id).map(|tracked| tracked.pid)
+    }
+
+    /// Whether a connection is of a process that passes on what it receives.
+    pub fn is_relayed(&self, id: u64) -> bool {
+        self.by_id.get(&id).is_some_and(|tracked| tracked.relayed)
+    }
+
+    /// Nothing more need be known of a connection but its end.
+    pub fn leave_alone(&mut self, id: u64) {
+        let verdict = Verdict {
+            ignore: true,
+            ..Verdict::default()
+        };
+        self.tell(id, verdict);
     }
 
     /// The ends of a connection, and which side the watched process is.

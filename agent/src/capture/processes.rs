@@ -30,6 +30,8 @@ struct Entry {
     /// The process it was forked from, for what is gone before it could be looked at.
     parent: u32,
     ended_at: Option<u64>,
+    /// It only passes on what others send.
+    relay: bool,
 }
 
 impl Processes {
@@ -68,7 +70,13 @@ impl Processes {
     /// When the kernel's list is full.
     pub fn watch(&mut self, process: Process) -> Result<(), maps::MapError> {
         let pid = process.pid;
-        self.watched.insert(pid, WatchMode::SELECTED.0, 0)?;
+        let relay = process.is_relay();
+        let mode = if relay {
+            WatchMode::RELAY
+        } else {
+            WatchMode::SELECTED
+        };
+        self.watched.insert(pid, mode.0, 0)?;
         let used = self.discovery.syscalls_used(pid);
         // What never does socket I/O by itself is there to execute something else, such as a shell. What that uses is not
         // known yet, and would be hooked too late for its first bytes.
@@ -84,6 +92,7 @@ impl Processes {
                 process: Some(Arc::new(process)),
                 parent,
                 ended_at: None,
+                relay,
             },
         );
         Ok(())
@@ -158,11 +167,16 @@ impl Processes {
         self.known.get(&pid).is_some_and(|entry| entry.ended_at.is_none())
     }
 
-    /// Processes that are watched and run.
+    /// Whether a process only passes on what others send.
+    pub fn is_relay(&self, pid: u32) -> bool {
+        self.known.get(&pid).is_some_and(|entry| entry.relay)
+    }
+
+    /// Processes that are watched for their own sake and run.
     pub fn running(&self) -> usize {
         self.known
             .values()
-            .filter(|entry| entry.ended_at.is_none())
+            .filter(|entry| entry.ended_at.is_none() && !entry.relay)
             .count()
     }
 
@@ -175,6 +189,7 @@ impl Processes {
                     process: None,
                     parent,
                     ended_at: None,
+                    relay: false,
                 },
             );
             // It may execute anything, and its first bytes are not to be missed.
@@ -188,7 +203,9 @@ impl Processes {
     fn executed(&mut self, pid: u32) {
         let inherited = self.known.get(&pid).is_some_and(|entry| entry.ended_at.is_none());
         match self.discovery.inspect(pid) {
-            Ok(process) if inherited || self.discovery.selects(&process) => self.watch_or_warn(process),
+            Ok(process) if inherited || process.is_relay() || self.discovery.selects(&process) => {
+                self.watch_or_warn(process);
+            }
             // Gone already: a child is then described by its parent when it is asked for.
             Err(_) if inherited => {}
             Ok(_) | Err(_) => self.ignore(pid),

@@ -1,12 +1,14 @@
 //! Both ends of one connection on this host: the call at one end and the request at the other are the same.
 //!
 //! The ends of a connection know each other by what only these two have in common (see [`Ends`]), and a message by its
-//! position in the stream. Nothing is sent, and it does not matter which addresses each end sees.
+//! position in the stream. Nothing is sent, and it does not matter which addresses each end sees. Relays in between are
+//! seen through ([`relays`](super::relays)).
 
 use std::collections::HashMap;
 
 use agent_protocols::Role;
 
+use super::relays::Relays;
 use crate::capture::{Ends, Located};
 
 /// How long a call without its request, or an ended connection, is remembered, in nanoseconds.
@@ -23,6 +25,8 @@ pub(super) struct Joins {
     /// Connections that watched processes made: how many of them there are under this name.
     clients: HashMap<Ends, Client>,
     latest: u64,
+    /// Connections between that a relay made of those that it accepted.
+    pub(super) relays: Relays,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -59,6 +63,7 @@ impl Joins {
     /// A connection ended.
     pub(super) fn ended(&mut self, ends: Ends) {
         let latest = self.latest;
+        self.relays.ended(ends, latest);
         if let Some(client) = self.clients.get_mut(&ends) {
             client.ended_at = Some(latest);
         }
@@ -86,6 +91,7 @@ impl Joins {
         let Some(ends) = located.ends.map(Ends::other) else {
             return Call::Elsewhere;
         };
+        let ends = self.relays.origin(ends);
         let key = (ends, exchange.request_offset);
         let same_time = |call: &Called| {
             call.started <= exchange.started.saturating_add(SKEW_NANOS)
@@ -108,5 +114,6 @@ impl Joins {
         self.calls.retain(|_, call| call.ended >= old);
         self.clients
             .retain(|_, client| client.ended_at.is_none_or(|at| at >= old));
+        self.relays.forget(old);
     }
 }

@@ -11,6 +11,7 @@
 
 mod joins;
 mod parents;
+mod relays;
 mod requests;
 mod sdk;
 #[cfg(test)]
@@ -29,6 +30,7 @@ use crate::{
     span::{SpanId, TraceId},
 };
 use joins::Joins;
+pub use relays::Moved;
 use requests::Requests;
 pub use sdk::LeftOut;
 use sdk::Sdks;
@@ -130,6 +132,12 @@ impl<I: Ids> Correlator<I> {
     /// A connection of a watched process was seen for the first time.
     pub fn opened(&mut self, ends: Ends, role: Role) {
         self.joins.opened(ends, role);
+    }
+
+    /// A process that passes on what it receives received or sent bytes. Returns the connections of which nothing more need
+    /// be known.
+    pub fn relayed(&mut self, unit: &Unit, moved: Moved) -> Vec<u64> {
+        self.joins.relays.moved(unit, moved)
     }
 
     /// Bytes were read from a connection that was accepted; times in monotonic nanoseconds.

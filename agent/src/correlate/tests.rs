@@ -10,6 +10,7 @@ use super::*;
 use crate::conventions::Endpoints;
 
 mod own_sdk;
+mod relays;
 
 /// Ids that count up.
 struct Counting(u64);

@@ -35,7 +35,7 @@ impl fmt::Display for Absence {
             Self::UnitUnknown => "it is not known which task or thread made the call",
             Self::SeveralRequests => "the task or thread that made the call was serving several requests at once",
             Self::OutlivedRequest => {
-                "the thread or goroutine that made the call was started by a request but works on after it, as those of pools do"
+                "the task, thread or goroutine that made the call was started by a request but works on after it, as those of pools do"
             }
             Self::Expired => "the request that it may belong to did not end in time",
             Self::SenderNotWatched => "the request's sender is not a watched process of this host, and sent no traceparent",

@@ -104,7 +104,7 @@ impl Discovery {
         }
     }
 
-    /// All selected processes that run now.
+    /// All selected processes that run now, and all that pass on what these may send or be sent.
     ///
     /// # Errors
     ///
@@ -121,7 +121,9 @@ impl Discovery {
             .look_at_all()?
             .into_iter()
             .filter_map(|(_, outcome)| outcome.ok());
-        Ok(processes.filter(|process| self.selects(process)).collect())
+        Ok(processes
+            .filter(|process| self.selects(process) || process.is_relay())
+            .collect())
     }
 
     /// Every process of this host with what is known of it, or why that is nothing; ascending by pid.
@@ -253,6 +255,11 @@ impl Process {
             .file_name()
             .and_then(|name| name.to_str())
             .unwrap_or_default()
+    }
+
+    /// Whether it passes on what it receives, byte for byte: Docker's userland proxy (moby, cmd/docker-proxy).
+    pub fn is_relay(&self) -> bool {
+        self.executable_name() == "docker-proxy"
     }
 
     /// Adds a port that it listens on since it was looked at.

@@ -220,8 +220,8 @@ fn a_tree_says_below_its_roots_why_they_have_no_parent_if_asked() {
         "┄ SELECT users",
         "   no parent: span 0000000000000099 was not seen before this was shown",
         "SELECT users",
-        "   no parent: the thread or goroutine that made the call was started by a request but works on after",
-        "   it, as those of pools do",
+        "   no parent: the task, thread or goroutine that made the call was started by a request but works on",
+        "   after it, as those of pools do",
         "",
     ];
     assert_eq!(shown, expected);

@@ -8,7 +8,7 @@ use agent_common::{CloseEvent, DataEvent, OpenEvent, flag, kind};
 use crate::{
     capture::{self, ConnectionSettings, Connections, Event, KernelTable, Located, Order},
     config::LeaveOut,
-    correlate::{Correlator, Ids, Placed},
+    correlate::{Correlator, Ids, Moved, Placed},
 };
 
 /// How often what is old is looked for.
@@ -96,12 +96,35 @@ impl<K: KernelTable, I: Ids> Flow<K, I> {
 
     fn open(&mut self, event: &OpenEvent) {
         self.connections.open(event);
-        if let Some((ends, role)) = self.connections.ends(event.id) {
+        if let Some((ends, role)) = self.connections.ends(event.id)
+            && !self.connections.is_relayed(event.id)
+        {
             self.correlator.opened(ends, role);
         }
     }
 
+    /// Bytes that a process received to pass them on, or passed on.
+    fn relay(&mut self, event: &DataEvent) {
+        let Some((ends, role)) = self.connections.ends(event.id) else {
+            return;
+        };
+        let moved = Moved {
+            connection: event.id,
+            ends,
+            role,
+            sent: event.header.flags & flag::SENT != 0,
+            offset: event.offset,
+        };
+        for known in self.correlator.relayed(&capture::unit(event), moved) {
+            self.connections.leave_alone(known);
+        }
+    }
+
     fn data(&mut self, event: &DataEvent, head: &[u8], tail: &[u8]) {
+        if self.connections.is_relayed(event.id) {
+            self.relay(event);
+            return;
+        }
         self.tell_correlator(event);
         let served = self.connections.serves(event.id);
         let Self {

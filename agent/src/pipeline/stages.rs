@@ -176,6 +176,9 @@ impl Stages {
 
     /// Probes what is new for a process; what cannot be probed costs that alone.
     fn probe(&mut self, pid: u32, probes: &[Probe]) {
+        if self.programs.processes.is_relay(pid) {
+            return;
+        }
         self.programs.rest.begins(pid, monotonic_nanos());
         for probe in probes {
             if let Err(error) = self.hooks.probe(pid, probe) {

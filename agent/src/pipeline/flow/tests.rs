@@ -86,7 +86,7 @@ impl Play {
             peer_end: 0,
             local_port: 1,
             peer_port: 2,
-            padding: 0,
+            relayed: 0,
             local: [0; 16],
             peer: [0; 16],
             path: [0; UNIX_PATH_BYTES],

@@ -157,6 +157,26 @@ impl Drop for Container<'_> {
     }
 }
 
+/// The userland proxy from one port of the loopback interface to another, as the engine starts it for a port that a
+/// container publishes. It tells its descriptor 3 that it listens.
+pub(crate) fn userland_proxy(port: u16, target: u16) -> Command {
+    let mut proxy = Command::new("sh");
+    proxy
+        .args(["-c", "exec \"$0\" \"$@\" 3>/dev/null"])
+        .arg(command("docker-proxy").get_program())
+        .args([
+            "-proto",
+            "tcp",
+            "-host-ip",
+            "127.0.0.1",
+            "-container-ip",
+            "127.0.0.1",
+        ])
+        .args(["-host-port", &port.to_string()])
+        .args(["-container-port", &target.to_string()]);
+    proxy
+}
+
 /// A program of the engine's, which finds the others.
 fn command(name: &str) -> Command {
     let mut folders = vec![unpacked().join("usr/sbin"), unpacked().join("usr/bin")];

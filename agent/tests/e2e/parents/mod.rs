@@ -2,6 +2,7 @@
 
 mod joined;
 mod judge;
+mod proxied;
 mod rested;
 mod runtimes;
 mod self_test;
@@ -38,6 +39,7 @@ const OLD_UVLOOP: &[Need] = &[
     Need::OldUvloop,
 ];
 
+const DOCKER: &[Need] = &[Need::Root, Need::Go, Need::Postgres, Need::Docker];
 const NETWORKS: &[Need] = &[Need::Root, Need::Go, Need::Python, Need::Networks];
 
 /// The lines of a table that are no way: the requests of the clients, and the requests that the leaf got.
@@ -91,6 +93,7 @@ pub(crate) fn cases() -> Vec<Case> {
                 joined::check(lab, "Destination and source translated", &rules)
             },
         ),
+        Case::new("parents::through_a_userland_proxy", DOCKER, proxied::check),
         Case::new("parents::wrong_ones_are_found", &[], self_test::check),
     ];
     cases
