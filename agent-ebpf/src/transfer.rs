@@ -188,24 +188,28 @@ pub extern "C" fn find_unit_of_call(serves: u64) -> u64 {
     let Some(work) = work::area() else { return 0 };
     work.chain = UnitChain::default();
     let (pid, tid) = emit::current();
-    let chain = if work.transfer.sent() {
-        units::sender(pid, tid, &work.transfer).or_else(|| units::present(pid, tid).map(<*mut _>::cast_const))
+    let runtime = units::runtime(pid);
+    let sent = work.transfer.sent();
+    let queues = sent && runtime.is_some_and(units::queues);
+    let sender = if sent {
+        units::sender(runtime, pid, tid, &work.transfer, serves != 0)
     } else {
-        let chain = units::present(pid, tid);
-        if let Some(chain) = chain
-            && serves != 0
-        {
+        None
+    };
+    let chain = sender.or_else(|| {
+        let chain = units::present_of(runtime, pid, tid)?;
+        if !sent && serves != 0 {
             // SAFETY: a value of the map.
             unsafe { (*chain).units[0].until = units::SERVES };
         }
-        chain.map(<*mut _>::cast_const)
-    };
+        Some(chain.cast_const())
+    });
     if let Some(chain) = chain {
         // SAFETY: a value of a map.
         work.chain = unsafe { *chain };
     }
     units::add_thread::<0>(&mut work.chain, work.transfer.began);
-    if work.transfer.sent() {
+    if queues {
         units::written(pid, tid, &work.transfer);
     }
     0

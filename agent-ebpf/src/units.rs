@@ -37,30 +37,52 @@ pub struct Worker {
 /// Where the present unit is kept; `None` if it cannot be kept.
 #[inline(always)]
 pub fn present(pid: u32, tid: u32) -> Option<*mut UnitChain> {
-    match RUNTIMES.get_ptr(pid) {
-        Some(runtime) => {
-            // SAFETY: a value of the map; the user side writes it before the first event of the process.
-            let runtime = unsafe { &*runtime };
-            of_runtime(runtime, pid, tid).or_else(|| thread(pid, tid))
-        }
-        None => thread(pid, tid),
-    }
+    present_of(runtime(pid), pid, tid)
 }
 
-/// Whom bytes are sent for, if that is not who sends them: a goroutine that writes for others, or an event loop that
-/// writes what tasks left with it.
+/// The same, where the runtime is known.
 #[inline(always)]
-pub fn sender(pid: u32, tid: u32, transfer: &Transfer) -> Option<*const UnitChain> {
-    // SAFETY: a value of the map.
-    let runtime = unsafe { &*RUNTIMES.get_ptr(pid)? };
+pub fn present_of(runtime: Option<&Runtime>, pid: u32, tid: u32) -> Option<*mut UnitChain> {
+    runtime
+        .and_then(|runtime| of_runtime(runtime, pid, tid))
+        .or_else(|| thread(pid, tid))
+}
+
+/// What is known of the runtime of a process.
+#[inline(always)]
+pub fn runtime(pid: u32) -> Option<&'static Runtime> {
+    // SAFETY: a value of the map; the user side writes it before the first event of the process.
+    RUNTIMES.get_ptr(pid).map(|runtime| unsafe { &*runtime })
+}
+
+/// Whether tasks of a runtime may leave bytes with its event loop.
+#[inline(always)]
+pub fn queues(runtime: &Runtime) -> bool {
+    runtime.bytes_type != 0
+}
+
+/// Whom bytes are sent for, if that is not who sends them: a goroutine that writes requests for others, or an event loop
+/// that writes what tasks left with it. `serves`: on a connection that the process accepted.
+#[inline(always)]
+pub fn sender(
+    runtime: Option<&Runtime>,
+    pid: u32,
+    tid: u32,
+    transfer: &Transfer,
+    serves: bool,
+) -> Option<*const UnitChain> {
+    let runtime = runtime?;
     if runtime.kind == runtime_kind::GO {
+        if serves {
+            return None;
+        }
         let sender = SENDERS.get_ptr(&transfer.socket.sk)?;
         // SAFETY: a value of the map.
         let inode = unsafe { (*sender).inode };
         // SAFETY: as above.
         return (transfer.socket.inode()? == inode).then(|| unsafe { core::ptr::addr_of!((*sender).chain) });
     }
-    if runtime.bytes_type == 0 {
+    if !queues(runtime) {
         return None;
     }
     BUFFERS.get_ptr(&buffer_key(pid, tid, transfer.buffers.segment(0)?))
@@ -69,13 +91,6 @@ pub fn sender(pid: u32, tid: u32, transfer: &Transfer) -> Option<*const UnitChai
 /// The buffers of a call were written: whatever stands at their addresses next is something else.
 #[inline(always)]
 pub fn written(pid: u32, tid: u32, transfer: &Transfer) {
-    // SAFETY: a value of the map.
-    let queues = RUNTIMES
-        .get_ptr(pid)
-        .is_some_and(|runtime| unsafe { (*runtime).bytes_type != 0 });
-    if !queues {
-        return;
-    }
     for index in 0..QUEUED_SEGMENTS {
         let Some(address) = transfer.buffers.segment(index) else {
             return;

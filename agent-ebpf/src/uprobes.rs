@@ -255,8 +255,7 @@ fn go(pid: u32) -> Option<&'static Runtime> {
 
 #[inline(always)]
 fn runtime(pid: u32, kind: u32) -> Option<&'static Runtime> {
-    // SAFETY: a value of the map, which is written once.
-    let runtime = unsafe { &*RUNTIMES.get_ptr(pid)? };
+    let runtime = units::runtime(pid)?;
     (runtime.kind == kind).then_some(runtime)
 }
 
