@@ -82,6 +82,8 @@ pub(crate) struct Stats {
     pub(crate) events: u64,
     pub(crate) drops: u64,
     pub(crate) spans: u64,
+    /// Spans that stdout was too slow for.
+    pub(crate) not_printed: u64,
 }
 
 impl Agent {
@@ -132,6 +134,11 @@ impl Agent {
     /// What it has said on standard error.
     pub(crate) fn stderr(&self) -> String {
         self.process.stderr.text()
+    }
+
+    /// How many spans it has printed so far.
+    pub(crate) fn printed(&self) -> usize {
+        self.process.stdout.count()
     }
 
     /// The spans so far.
@@ -236,7 +243,18 @@ impl Report {
 impl Stats {
     /// As the agent writes them.
     pub(crate) fn line(&self) -> String {
-        format!("events={} drops={} spans={}", self.events, self.drops, self.spans)
+        let Self {
+            events,
+            drops,
+            spans,
+            not_printed,
+        } = self;
+        format!("events={events} drops={drops} spans={spans} not_printed={not_printed}")
+    }
+
+    /// What was lost and counted: each may have cost a span, or its parent.
+    pub(crate) fn lost(&self) -> u64 {
+        self.drops + self.not_printed
     }
 
     fn find(stderr: &str) -> Result<Self> {
@@ -255,6 +273,7 @@ impl Stats {
             events: counter("events")?,
             drops: counter("drops")?,
             spans: counter("spans")?,
+            not_printed: counter("not_printed")?,
         })
     }
 }

@@ -141,7 +141,7 @@ fn conclude(title: &str, agent: Agent, sent: &Sent) -> Result<()> {
     let text = format!("{}\n{}\n", table.text(title), report.stats.line());
     note(&text);
     publish(&text)?;
-    table.judge(&text, report.stats.drops)
+    table.judge(&text, report.stats.lost())
 }
 
 /// How often each way was asked for.
@@ -221,7 +221,7 @@ impl Sent {
         }
         table.expect(OUTER, true, self.sum(|_| 1));
         table.expect(JOINED, true, self.sum(|way| way.fetches));
-        let judge = Judge::new(&report.spans, report.stats.drops > 0);
+        let judge = Judge::new(&report.spans, report.stats.lost() > 0);
         for span in &report.spans {
             let describe = || format!("{span:?}");
             if let Some(request) = named(span) {

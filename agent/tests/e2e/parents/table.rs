@@ -111,15 +111,22 @@ impl Table {
             })
     }
 
-    /// Not one is wrong, and what can be proved is right; else `text` shows it.
-    pub(crate) fn judge(&self, text: &str, drops: u64) -> Result<()> {
+    /// Not one is wrong, and what can be proved is right; else `text` shows it. What the agent counts as `lost` is allowed
+    /// for, unless it is so much that nothing would be shown by the rest.
+    pub(crate) fn judge(&self, text: &str, lost: u64) -> Result<()> {
         if !self.wrong.is_empty() {
             let shown = self.wrong.get(..SHOWN).unwrap_or(&self.wrong).join("\n");
             bail!("{} wrong parents{text}\nsuch as:\n{shown}", self.wrong.len());
         }
+        let lost = usize::try_from(lost)?;
+        let expected: usize = self.rows.iter().map(|row| row.expected).sum();
+        if lost * 100 > expected {
+            bail!(
+                "{lost} spans or events were lost, more than one in a hundred: this machine is too busy{text}"
+            );
+        }
         // Each one may have cost a span its parent.
-        let drops = usize::try_from(drops)?;
-        let short = |row: &&Row| row.provable && (row.right + drops) * 100 < row.expected * RIGHT;
+        let short = |row: &&Row| row.provable && (row.right + lost) * 100 < row.expected * RIGHT;
         let names: Vec<&str> = self
             .rows
             .iter()

@@ -60,7 +60,7 @@ fn check(
         report.stats.line(),
         report.stderr
     );
-    table.judge(&text, report.stats.drops)
+    table.judge(&text, report.stats.lost())
 }
 
 fn remember(title: &str, sent: &Sent, table: &Table) {
