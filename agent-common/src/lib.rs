@@ -5,6 +5,7 @@
 #![no_std]
 
 pub mod event;
+pub mod iterator;
 pub mod map;
 pub mod offsets;
 pub mod unit;

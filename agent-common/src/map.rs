@@ -16,6 +16,15 @@ pub const UNITS: &str = "UNITS";
 pub const RUNTIMES: &str = "RUNTIMES";
 /// Per CPU counters, indexed by [`Counter`].
 pub const COUNTERS: &str = "COUNTERS";
+/// Work areas: [`WORK_AREAS`] of them for programs that may be preempted, else one.
+pub const WORK: &str = "WORK";
+/// Where opening events are put together, as many as work areas.
+pub const OPENING: &str = "OPENING";
+/// Sources of connection ids, as many as work areas.
+pub const NEXT_ID: &str = "NEXT_ID";
+
+/// Work areas of a CPU when the programs that use them may be preempted: one for all others, and one for each fexit program.
+pub const WORK_AREAS: u32 = 11;
 
 /// How a process is watched: a `u32` in the map.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,9 +79,13 @@ pub mod shape {
     pub const MESSAGES: u32 = 3;
     /// Bytes that never are in the process's memory, or that it throws away.
     pub const COUNT: u32 = 4;
+    /// An array of `struct iovec` in the kernel's memory, of buffers of the process.
+    pub const KERNEL_VECTOR: u32 = 5;
+    /// Of no interest: only its end is waited for.
+    pub const IGNORED: u32 = 6;
 }
 
-/// A system call under way: what its exit has to know.
+/// A call under way: what its end has to know.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Call {
@@ -82,10 +95,15 @@ pub struct Call {
     pub file: u64,
     /// When it began.
     pub began: u64,
-    /// The second argument.
+    /// Address of what the shape says.
     pub address: u64,
-    /// The third argument.
+    /// Its length: bytes, segments or messages.
     pub length: u64,
+    /// Bytes of the first segment that lie before the call's.
+    pub skip: u64,
+    /// Which call of the thread it is: what its beginning and its end have in common. 0 in the tracepoint tier, and in the
+    /// others between two calls.
+    pub frame: u64,
     /// One of [`shape`].
     pub shape: u32,
     /// 0 received, 1 sent.
@@ -125,10 +143,12 @@ pub enum Counter {
     CopiedBytes,
     /// Messages of one sendmmsg or recvmmsg beyond those that are looked at.
     MessagesBeyond,
+    /// Calls whose beginning or end was not seen; their bytes are missing.
+    CallsTorn,
 }
 
 /// Number of [`Counter`]s.
-pub const COUNTERS_LEN: u32 = 9;
+pub const COUNTERS_LEN: u32 = 10;
 
 impl Counter {
     /// All of them, with the name under which they are reported.
@@ -142,11 +162,12 @@ impl Counter {
         (Self::Bytes, "bytes"),
         (Self::CopiedBytes, "copied_bytes"),
         (Self::MessagesBeyond, "messages_beyond"),
+        (Self::CallsTorn, "calls_torn"),
     ];
 }
 
 const _: () = {
     assert!(size_of::<Connection>() == 80);
     assert!(size_of::<Verdict>() == 24);
-    assert!(size_of::<Call>() == 48);
+    assert!(size_of::<Call>() == 64);
 };

@@ -35,6 +35,7 @@ pub const FIELDS: &[Field] = &[
     field("TASK_PID", "task_struct", "pid"),
     field("TASK_TGID", "task_struct", "tgid"),
     field("TASK_SIGNAL", "task_struct", "signal"),
+    field("TASK_FLAGS", "task_struct", "flags"),
     field("TASK_START_TIME", "task_struct", "start_time"),
     field("TASK_THREAD_POINTER", "task_struct", THREAD_POINTER),
     field("SIGNAL_LIVE", "signal_struct", "live.counter"),

@@ -1,6 +1,6 @@
 //! The table of connections: found by socket, opened at first sight.
 
-use agent_common::{Counter, OpenEvent, UNIX_PATH_BYTES, kind, map::Connection, role};
+use agent_common::{Counter, OpenEvent, UNIX_PATH_BYTES, close_how, kind, map::Connection, role};
 use aya_ebpf::helpers::bpf_get_smp_processor_id;
 
 use crate::{
@@ -24,7 +24,7 @@ const NO_DIRECTION: u32 = 2;
 
 /// The entry of a socket; a new one if the socket was not seen before, or is another one at the same address.
 #[inline(always)]
-pub fn find_or_open(transfer: &Transfer) -> Option<*mut Connection> {
+pub fn find_or_open(transfer: &Transfer, slot: u64) -> Option<*mut Connection> {
     let socket = &transfer.socket;
     if let Some(known) = CONNECTIONS.get_ptr_mut(socket.sk) {
         // A TCP socket's end removes its entry; the end of others may have been missed.
@@ -37,18 +37,18 @@ pub fn find_or_open(transfer: &Transfer) -> Option<*mut Connection> {
     if transfer.result <= 0 {
         return None;
     }
-    open_connection();
+    open_connection(slot);
     CONNECTIONS.get_ptr_mut(socket.sk)
 }
 
 /// Opens an entry for the socket of the call in the work area. Verified on its own.
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub extern "C" fn open_connection() -> u64 {
-    let (Some(work), Some(event)) = (work::area(), OPENING.get_ptr_mut(0)) else {
+pub extern "C" fn open_connection(slot: u64) -> u64 {
+    let (Some(work), Some(event)) = (work::area(slot), OPENING.get_ptr_mut(slot as u32)) else {
         return 0;
     };
-    // SAFETY: this CPU's own slot.
+    // SAFETY: this CPU's and this program's own.
     let event = unsafe { &mut *event };
     let transfer = &work.transfer;
     event.header = emit::header(kind::OPEN, 0);
@@ -63,7 +63,7 @@ pub extern "C" fn open_connection() -> u64 {
     } else {
         event.received = event.received.saturating_sub(moved);
     }
-    event.id = next_id();
+    event.id = next_id(slot);
     insert(event, transfer.socket.inode().unwrap_or(0), known);
     0
 }
@@ -114,19 +114,19 @@ fn describe(sk: u64, event: &mut OpenEvent) -> Option<()> {
     }
 }
 
-/// An id that no other connection of this boot has: the CPU in the upper bits, a count in the lower ones.
+/// An id that no other connection of this boot has: the CPU and the work area in the upper bits, a count in the lower ones.
 #[inline(always)]
-fn next_id() -> u64 {
-    let Some(next) = NEXT_ID.get_ptr_mut(0) else {
+fn next_id(slot: u64) -> u64 {
+    let Some(next) = NEXT_ID.get_ptr_mut(slot as u32) else {
         return 0;
     };
-    // SAFETY: this CPU's own slot.
+    // SAFETY: this CPU's and this program's own.
     let count = unsafe {
         *next += 1;
         *next
     };
     // SAFETY: no arguments.
-    (u64::from(unsafe { bpf_get_smp_processor_id() }) << 48) | count
+    (u64::from(unsafe { bpf_get_smp_processor_id() }) << 48) | (slot << 44) | count
 }
 
 /// Addresses, role and positions of a TCP socket.
@@ -160,22 +160,33 @@ fn internet(sk: u64, event: &mut OpenEvent) -> Option<()> {
 /// Bytes that the process has read and written so far, from the sequence numbers of `struct tcp_sock`.
 #[inline(always)]
 fn positions(sk: u64, event: &mut OpenEvent) -> Option<()> {
+    event.received = received(sk)?;
+    event.sent = sent(sk, event.role == role::CLIENT)?;
+    let written: u32 = field(sk, &offsets::TCP_WRITE_SEQ)?;
+    let copied: u32 = field(sk, &offsets::TCP_COPIED_SEQ)?;
+    // Neither address translation nor another network namespace changes sequence numbers.
+    event.own_end = u64::from(written.wrapping_sub(event.sent as u32));
+    event.peer_end = u64::from(copied.wrapping_sub(event.received as u32));
+    Some(())
+}
+
+#[inline(always)]
+fn received(sk: u64) -> Option<u64> {
     let arrived: u64 = field(sk, &offsets::TCP_BYTES_RECEIVED)?;
     let next: u32 = field(sk, &offsets::TCP_RCV_NXT)?;
     let copied: u32 = field(sk, &offsets::TCP_COPIED_SEQ)?;
-    event.received = arrived.saturating_sub(u64::from(next.wrapping_sub(copied)));
+    Some(arrived.saturating_sub(u64::from(next.wrapping_sub(copied))))
+}
+
+#[inline(always)]
+fn sent(sk: u64, connected: bool) -> Option<u64> {
     let acked: u64 = field(sk, &offsets::TCP_BYTES_ACKED)?;
     let written: u32 = field(sk, &offsets::TCP_WRITE_SEQ)?;
     let unacked: u32 = field(sk, &offsets::TCP_SND_UNA)?;
     // The SYN of the side that connected was acknowledged and counted like a byte; the SYN of the side that accepted was
     // answered before the socket existed (`net/ipv4/tcp_input.c:tcp_rcv_synsent_state_process`, `tcp_snd_una_update`;
     // `net/ipv4/tcp_minisocks.c:tcp_create_openreq_child`).
-    let syn = u64::from(event.role == role::CLIENT);
-    event.sent = (acked + u64::from(written.wrapping_sub(unacked))).saturating_sub(syn);
-    // Neither address translation nor another network namespace changes sequence numbers.
-    event.own_end = u64::from(written.wrapping_sub(event.sent as u32));
-    event.peer_end = u64::from(copied.wrapping_sub(event.received as u32));
-    Some(())
+    Some((acked + u64::from(written.wrapping_sub(unacked))).saturating_sub(u64::from(connected)))
 }
 
 /// Path and role of a UNIX socket. The accepted end carries the listener's address (`net/unix/af_unix.c:
@@ -212,4 +223,31 @@ fn unix_path(address: u64, event: &mut OpenEvent) -> Option<()> {
     kernel::copy(name, &mut event.path)?;
     event.path_len = length as u8;
     Some(())
+}
+
+/// Bytes of a connection may have moved that nobody saw. TCP says how many, and the next event names them as missing; any other
+/// socket is followed anew from its next call on. Verified on its own.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn lose_track(sk: u64) -> u64 {
+    let Some(connection) = CONNECTIONS.get_ptr_mut(sk) else {
+        return 0;
+    };
+    // SAFETY: a value of the map.
+    let connection = unsafe { &mut *connection };
+    if connection.ignored != 0 {
+        return 0;
+    }
+    emit::count(Counter::CallsTorn, 1);
+    if connection.tcp == 0 {
+        let id = connection.id;
+        let _ = CONNECTIONS.remove(sk);
+        emit::close(id, close_how::BOTH, emit::now());
+        return 0;
+    }
+    if let (Some(received), Some(sent)) = (received(sk), sent(sk, connection.role == u32::from(role::CLIENT)))
+    {
+        connection.position = [received, sent];
+    }
+    0
 }

@@ -20,6 +20,10 @@ pub struct Buffers {
     pub address: u64,
     /// Number of segments; 0 if `address` is that of the bytes.
     pub segments: u64,
+    /// Bytes of the first segment that lie before the call's.
+    pub skip: u64,
+    /// 1: the array of segments is in the kernel's memory.
+    pub of_kernel: u64,
 }
 
 impl Buffers {
@@ -32,7 +36,18 @@ impl Buffers {
         if u64::from(index) >= self.segments {
             return None;
         }
-        kernel::user::<Segment>(self.address + u64::from(index) * 16).map(|segment| segment.base)
+        let skip = if index == 0 { self.skip } else { 0 };
+        self.read(index).map(|segment| segment.base + skip)
+    }
+
+    #[inline(always)]
+    fn read(&self, index: u32) -> Option<Segment> {
+        let address = self.address + u64::from(index) * size_of::<Segment>() as u64;
+        if self.of_kernel == 0 {
+            kernel::user(address)
+        } else {
+            kernel::at(address)
+        }
     }
 }
 
@@ -50,23 +65,25 @@ pub struct Cursor {
 /// `struct iovec`: `include/uapi/linux/uio.h`.
 #[repr(C)]
 #[derive(Clone, Copy)]
-struct Segment {
-    base: u64,
-    length: u64,
+pub struct Segment {
+    /// Address of its first byte.
+    pub base: u64,
+    /// Its length.
+    pub length: u64,
 }
 
 /// Copies bytes `from..from + wanted` of the call to `bytes[at..]` of the work area; returns how many could be copied,
 /// from the front. Verified on its own.
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub extern "C" fn copy_bytes(from: u64, wanted: u64, at: u64) -> u64 {
-    let Some(work) = work::area() else { return 0 };
+pub extern "C" fn copy_bytes(from: u64, wanted: u64, at: u64, slot: u64) -> u64 {
+    let Some(work) = work::area(slot) else { return 0 };
     let buffers = work.transfer.buffers;
     if buffers.segments == 0 {
         return copy_plain(work, buffers.address + from, wanted, at);
     }
     work.cursor = Cursor {
-        to_skip: from,
+        to_skip: from + buffers.skip,
         copied: 0,
     };
     for index in 0..SEGMENTS_MAX {
@@ -85,7 +102,7 @@ fn copy_segment(work: &mut Work, buffers: Buffers, index: u32, wanted: u64, at: 
     if copied >= wanted {
         return false;
     }
-    let Some(segment) = kernel::user::<Segment>(buffers.address + u64::from(index) * 16) else {
+    let Some(segment) = buffers.read(index) else {
         return false;
     };
     let skipped = to_skip.min(segment.length);

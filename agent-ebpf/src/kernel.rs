@@ -15,6 +15,9 @@ const SOCK_STREAM: u16 = 1;
 /// `O_NONBLOCK`: `include/uapi/asm-generic/fcntl.h`.
 const O_NONBLOCK: u32 = 0o4000;
 
+/// `PF_IO_WORKER`: `include/linux/sched.h`.
+const PF_IO_WORKER: u32 = 0x10;
+
 /// A socket that a process did I/O on.
 #[derive(Clone, Copy)]
 #[repr(C)]
@@ -82,6 +85,24 @@ pub fn user<T: Copy>(address: u64) -> Option<T> {
 pub fn current_task() -> u64 {
     // SAFETY: no arguments, always valid in the programs used here.
     unsafe { bpf_get_current_task() }
+}
+
+/// Whether the current task is a thread of the kernel that does I/O for a process (io_uring): it has the thread pointer of
+/// whoever made it (`arch/x86/kernel/process.c:copy_thread`), and is not that thread.
+#[inline(always)]
+pub fn is_io_worker() -> bool {
+    field::<u32>(current_task(), &offsets::TASK_FLAGS).is_none_or(|flags| flags & PF_IO_WORKER != 0)
+}
+
+/// What a `struct socket` of a byte stream belongs to; `None` for those of the kernel's own, which have no file.
+#[inline(always)]
+pub fn stream_of_user(socket: u64) -> Option<Socket> {
+    if field::<u16>(socket, &offsets::SOCKET_TYPE)? != SOCK_STREAM {
+        return None;
+    }
+    let file: u64 = field(socket, &offsets::SOCKET_FILE)?;
+    let sk: u64 = field(socket, &offsets::SOCKET_SK)?;
+    (file != 0).then_some(Socket { sk, file })
 }
 
 /// The socket behind a file descriptor of the current process, if it is one.

@@ -1,6 +1,6 @@
 //! CAPTURE: all of sidelight that runs in the kernel.
 //!
-//! A hook ([`syscalls`]) says which socket, which direction, which buffers and what the call returned; from there on
+//! A hook ([`syscalls`], [`kprobes`], [`fentry`]) says which socket, which direction, which buffers and what the call returned; from there on
 //! every tier shares one way: [`transfer`] finds the [`connections`] entry, decides how much to copy, and [`emit`]s
 //! events. [`sockets`] follows the life of connections, [`processes`] that of processes. [`units`] tells which execution unit
 //! acts, [`uprobes`] where units start others.
@@ -13,7 +13,10 @@
 mod connections;
 mod copy;
 mod emit;
+mod fentry;
+mod functions;
 mod kernel;
+mod kprobes;
 mod log;
 mod maps;
 mod offsets;

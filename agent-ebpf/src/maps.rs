@@ -9,11 +9,7 @@ use aya_ebpf::{
     maps::{HashMap, LruHashMap, PerCpuArray, RingBuf},
 };
 
-use crate::{
-    units::Worker,
-    uprobes::Sender,
-    work::Work,
-};
+use crate::{units::Worker, uprobes::Sender, work::Work};
 
 /// Events to the user side.
 #[map]
@@ -31,7 +27,7 @@ pub static CONNECTIONS: HashMap<u64, Connection> = HashMap::with_max_entries(65_
 #[map]
 pub static VERDICTS: LruHashMap<u64, Verdict> = LruHashMap::with_max_entries(16_384, 0);
 
-/// Calls under way: thread → arguments.
+/// Calls under way: thread → arguments. In the function tiers the last call of each thread stays, as room for the next.
 #[map]
 pub static CALLS: HashMap<u64, Call> = HashMap::with_max_entries(16_384, 0);
 
@@ -59,7 +55,7 @@ pub static SENDERS: LruHashMap<u64, Sender> = LruHashMap::with_max_entries(8192,
 #[map]
 pub static COUNTERS: PerCpuArray<u64> = PerCpuArray::with_max_entries(COUNTERS_LEN, 0);
 
-/// The work area.
+/// Work areas.
 #[map]
 pub static WORK: PerCpuArray<Work> = PerCpuArray::with_max_entries(1, 0);
 
@@ -67,7 +63,7 @@ pub static WORK: PerCpuArray<Work> = PerCpuArray::with_max_entries(1, 0);
 #[map]
 pub static OPENING: PerCpuArray<OpenEvent> = PerCpuArray::with_max_entries(1, 0);
 
-/// Source of connection ids, one per CPU.
+/// Source of connection ids, one per CPU and work area.
 #[map]
 pub static NEXT_ID: PerCpuArray<u64> = PerCpuArray::with_max_entries(1, 0);
 

@@ -25,6 +25,12 @@ pub fn is_relay(pid: u32) -> bool {
         .is_some_and(|mode| WatchMode(unsafe { *mode }) == WatchMode::RELAY)
 }
 
+/// Where what a thread does is kept.
+#[inline(always)]
+pub fn thread_key(pid: u32, tid: u32) -> u64 {
+    (u64::from(pid) << 32) | u64::from(tid)
+}
+
 /// `sched:sched_process_fork`: match-proto:v5.10:include/trace/events/sched.h:
 /// `TP_PROTO(struct task_struct *parent, struct task_struct *child)`
 #[raw_tracepoint(tracepoint = "sched_process_fork")]
@@ -94,10 +100,11 @@ pub fn sched_process_exec(_ctx: RawTracePointContext) -> i32 {
 #[raw_tracepoint(tracepoint = "sched_process_exit")]
 pub fn sched_process_exit(ctx: RawTracePointContext) -> i32 {
     let (pid, tid) = current();
+    // Also of a process that is no longer watched.
+    let _ = CALLS.remove(thread_key(pid, tid));
     if !is_watched(pid) {
         return 0;
     }
-    let _ = CALLS.remove((u64::from(pid) << 32) | u64::from(tid));
     // Threads end one by one; the process ends with the last (`kernel/exit.c:do_exit`).
     let task = ctx.arg::<*const u8>(0) as u64;
     let alive = field(task, &offsets::TASK_SIGNAL)

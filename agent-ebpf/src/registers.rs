@@ -1,6 +1,9 @@
 //! The registers of a probed program, by the numbers that its instructions use.
 
-use aya_ebpf::{bindings, programs::ProbeContext};
+use aya_ebpf::{
+    bindings,
+    programs::{ProbeContext, RetProbeContext},
+};
 
 #[cfg(bpf_target_arch = "aarch64")]
 type Registers = bindings::user_pt_regs;
@@ -23,6 +26,32 @@ pub fn go_argument(ctx: &ProbeContext, index: u64) -> Option<u64> {
         3
     };
     (index < 2).then(|| numbered(ctx, number))
+}
+
+/// The stack pointer of the caller of the function whose first instruction is probed: what it is again when it has returned.
+#[inline(always)]
+pub fn frame_at_entry(ctx: &ProbeContext) -> u64 {
+    // x86-64 has put the return address there.
+    stack_pointer(registers(ctx)) + if cfg!(bpf_target_arch = "aarch64") { 0 } else { 8 }
+}
+
+/// The stack pointer after a function has returned.
+#[inline(always)]
+pub fn frame_at_return(ctx: &RetProbeContext) -> u64 {
+    // SAFETY: the registers at the probe, as the kernel hands them to the program.
+    stack_pointer(unsafe { &*ctx.regs.cast::<Registers>() })
+}
+
+#[cfg(not(bpf_target_arch = "aarch64"))]
+#[inline(always)]
+fn stack_pointer(registers: &Registers) -> u64 {
+    registers.rsp
+}
+
+#[cfg(bpf_target_arch = "aarch64")]
+#[inline(always)]
+fn stack_pointer(registers: &Registers) -> u64 {
+    registers.sp
 }
 
 #[inline(always)]

@@ -87,15 +87,22 @@ fn listening(sk: u64) {
 /// A watched process closes a descriptor: the end of sockets that are not TCP, and of those that TCP is done with.
 #[inline(always)]
 pub fn descriptor_closed(fd: u32) {
-    let Some(socket) = kernel::socket(fd) else { return };
-    let Some(connection) = CONNECTIONS.get_ptr(socket.sk) else {
+    if let Some(socket) = kernel::socket(fd) {
+        let_go(socket.sk);
+    }
+}
+
+/// Nobody holds this socket any more, as far as can be seen.
+#[inline(always)]
+pub fn let_go(sk: u64) {
+    let Some(connection) = CONNECTIONS.get_ptr(sk) else {
         return;
     };
     // SAFETY: a value of the map.
     let (id, tcp) = unsafe { ((*connection).id, (*connection).tcp != 0) };
-    if tcp && field::<u8>(socket.sk, &offsets::SOCK_STATE) != Some(TCP_CLOSE as u8) {
+    if tcp && field::<u8>(sk, &offsets::SOCK_STATE) != Some(TCP_CLOSE as u8) {
         return;
     }
-    let _ = CONNECTIONS.remove(socket.sk);
+    let _ = CONNECTIONS.remove(sk);
     emit::close(id, close_how::BOTH, now());
 }

@@ -85,6 +85,27 @@ pub fn exit(ctx: TracePointContext) -> u32 {
     0
 }
 
+/// The result of a read that a thread was waiting in already when one of the other tiers began: those see only what begins after
+/// them.
+#[tracepoint]
+pub fn exit_waiting(ctx: TracePointContext) -> u32 {
+    let _ = waiting_ends(result(&ctx));
+    0
+}
+
+#[inline(always)]
+fn waiting_ends(result: i64) -> Option<()> {
+    let (pid, tid) = current();
+    let key = processes::thread_key(pid, tid);
+    // SAFETY: a value of the map; only this thread's own calls write it.
+    let call = unsafe { *CALLS.get_ptr(key)? };
+    if call.file != 0 {
+        return None;
+    }
+    let _ = CALLS.remove(key);
+    finish(&of_waiting(call)?, result)
+}
+
 /// The result of sendmmsg and recvmmsg; apart, so that the usual program stays small.
 #[tracepoint]
 pub fn exit_messages(ctx: TracePointContext) -> u32 {
@@ -97,13 +118,19 @@ pub fn exit_messages(ctx: TracePointContext) -> u32 {
 #[inline(always)]
 fn take_call() -> Option<Call> {
     let (pid, tid) = current();
-    let key = (u64::from(pid) << 32) | u64::from(tid);
+    let key = processes::thread_key(pid, tid);
     // SAFETY: a value of the map; only this thread's own calls write it.
     let call = unsafe { *CALLS.get_ptr(key)? };
     let _ = CALLS.remove(key);
     if call.file != 0 {
         return Some(call);
     }
+    of_waiting(call)
+}
+
+/// A call that had begun before it could be seen.
+#[inline(always)]
+fn of_waiting(call: Call) -> Option<Call> {
     // The user side found the thread waiting in this call, and knows the descriptor only.
     let Socket { sk, file } = kernel::socket(call.sk as u32)?;
     Some(Call { sk, file, ..call })
@@ -154,13 +181,12 @@ fn begin(
         began: now(),
         address: argument(ctx, address),
         length: argument(ctx, length),
+        skip: 0,
+        frame: 0,
         shape,
         direction: direction as u32,
     };
-    if CALLS
-        .insert((u64::from(pid) << 32) | u64::from(tid), call, 0)
-        .is_err()
-    {
+    if CALLS.insert(processes::thread_key(pid, tid), call, 0).is_err() {
         emit::count_bound(Counter::CallsFull);
     }
     0
@@ -169,7 +195,7 @@ fn begin(
 /// Puts a call's result into the work area.
 #[inline(always)]
 fn transfer_of(call: &Call, result: i64) -> Option<&'static mut Work> {
-    let work = work::area()?;
+    let work = work::area(work::UNDISTURBED)?;
     work.transfer = Transfer {
         socket: Socket {
             sk: call.sk,
@@ -179,6 +205,8 @@ fn transfer_of(call: &Call, result: i64) -> Option<&'static mut Work> {
         buffers: Buffers {
             address: call.address,
             segments: 0,
+            skip: 0,
+            of_kernel: 0,
         },
         has_buffers: 1,
         result,
@@ -198,7 +226,7 @@ fn finish(call: &Call, result: i64) -> Option<()> {
         shape::MESSAGE => message(work, call.address),
         _ => work.transfer.has_buffers = 0,
     }
-    transfer::handle_transfer();
+    transfer::handle_transfer(work::UNDISTURBED);
     Some(())
 }
 
@@ -211,6 +239,8 @@ fn message(work: &mut Work, address: u64) {
             work.transfer.buffers = Buffers {
                 address: message.vector,
                 segments: message.segments.max(1),
+                skip: 0,
+                of_kernel: 0,
             };
         }
         None => work.transfer.has_buffers = 0,
@@ -229,7 +259,7 @@ fn finish_messages(call: &Call, result: i64) -> Option<()> {
         let moved = kernel::user::<u32>(header + MMSGHDR_LEN).unwrap_or(0);
         let work = transfer_of(call, i64::from(moved))?;
         message(work, header);
-        transfer::handle_transfer();
+        transfer::handle_transfer(work::UNDISTURBED);
     }
     if count > u64::from(MESSAGES_MAX) {
         emit::count(Counter::MessagesBeyond, count - u64::from(MESSAGES_MAX));

@@ -62,9 +62,9 @@ impl Transfer {
 /// Takes the finished call that is in the work area. Verified on its own.
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub extern "C" fn handle_transfer() -> u64 {
-    let Some(work) = work::area() else { return 0 };
-    let Some(connection) = connections::find_or_open(&work.transfer) else {
+pub extern "C" fn handle_transfer(slot: u64) -> u64 {
+    let Some(work) = work::area(slot) else { return 0 };
+    let Some(connection) = connections::find_or_open(&work.transfer, slot) else {
         return 0;
     };
     // SAFETY: a value of the map; calls on one socket in one direction do not overlap but by the program's own mistake.
@@ -86,8 +86,8 @@ pub extern "C" fn handle_transfer() -> u64 {
     if (beyond_budget || run_before == 0) && unwanted(connection, work, bytes, beyond_budget) {
         return 0;
     }
-    find_unit(connection);
-    report(work);
+    find_unit(connection, slot);
+    report(work, slot);
     if work.transfer.sent() {
         connection.reported[SENT] = work.reported;
     } else {
@@ -164,10 +164,10 @@ fn unwanted(connection: &mut Connection, work: &Work, bytes: u64, beyond_budget:
 
 /// Reports a call: its head in fragments, the last of which carries hole and tail.
 #[inline(always)]
-fn report(work: &Work) {
+fn report(work: &Work, slot: u64) {
     let mut done = 0;
     for _ in 0..FRAGMENTS_MAX {
-        report_fragment(done);
+        report_fragment(done, slot);
         done += FRAGMENT_BYTES as u64;
         if done >= work.head {
             break;
@@ -177,15 +177,15 @@ fn report(work: &Work) {
 
 /// Finds out who made the call, and for whom.
 #[inline(always)]
-fn find_unit(connection: &Connection) {
-    find_unit_of_call(u64::from(connection.role == u32::from(role::SERVER)));
+fn find_unit(connection: &Connection, slot: u64) {
+    find_unit_of_call(u64::from(connection.role == u32::from(role::SERVER)), slot);
 }
 
 /// Puts who made the call, and for whom, into the work area. Verified on its own.
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub extern "C" fn find_unit_of_call(serves: u64) -> u64 {
-    let Some(work) = work::area() else { return 0 };
+pub extern "C" fn find_unit_of_call(serves: u64, slot: u64) -> u64 {
+    let Some(work) = work::area(slot) else { return 0 };
     work.chain = UnitChain::default();
     let (pid, tid) = emit::current();
     let runtime = units::runtime(pid);
@@ -218,17 +218,17 @@ pub extern "C" fn find_unit_of_call(serves: u64) -> u64 {
 /// Reports the part of the call in the work area that begins `from` bytes into its head. Verified on its own.
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub extern "C" fn report_fragment(from: u64) -> u64 {
-    let Some(work) = work::area() else { return 0 };
+pub extern "C" fn report_fragment(from: u64, slot: u64) -> u64 {
+    let Some(work) = work::area(slot) else { return 0 };
     let left = work.head.saturating_sub(from);
     let head = bounded(left, FRAGMENT_BYTES as u64);
     let last = head == left;
     let (hole, tail) = if last { (work.hole, work.tail) } else { (0, 0) };
     let (mut head_copied, mut tail_copied) = (0, 0);
     if head > 0 {
-        head_copied = copy::copy_bytes(from, head, 0);
+        head_copied = copy::copy_bytes(from, head, 0, slot);
     }
-    if tail > 0 && head_copied == head && copy::copy_bytes(from + head + hole, tail, head) == tail {
+    if tail > 0 && head_copied == head && copy::copy_bytes(from + head + hole, tail, head, slot) == tail {
         tail_copied = tail;
     }
     let missing = head - head_copied + tail - tail_copied;

@@ -353,6 +353,9 @@ fn thread_state(runtime: &Runtime) -> Option<u64> {
 /// The thread pointer of the present thread.
 #[inline(always)]
 fn thread_pointer() -> Option<u64> {
+    if kernel::is_io_worker() {
+        return None;
+    }
     field(kernel::current_task(), &offsets::TASK_THREAD_POINTER)
 }
 

@@ -1,4 +1,4 @@
-//! The work area: one per CPU, for what is too large for the stack and for what separately verified functions share.
+//! Work areas: one per CPU (or more), for what is too large for the stack and for what separately verified functions share.
 //!
 //! Functions that are verified on their own (`#[no_mangle] extern "C"`: global functions in the verifier's words,
 //! <https://docs.kernel.org/bpf/verifier.html>) may take numbers only, so they find everything else here. Without
@@ -41,11 +41,16 @@ pub struct Work {
     pub bytes: [u8; 2 * FRAGMENT_BYTES + TAIL_BYTES_MAX],
 }
 
-/// This CPU's work area. Programs of one CPU do not interrupt each other here: those of tracepoints are kept apart by
-/// `bpf_prog_active` (`kernel/trace/bpf_trace.c:trace_call_bpf`), and no other kind uses it.
+/// The work area of programs that nothing interrupts: those of tracepoints and kprobes, which are kept apart by
+/// `bpf_prog_active` (`kernel/trace/bpf_trace.c:trace_call_bpf`).
+pub const UNDISTURBED: u64 = 0;
+
+/// One of this CPU's work areas. Programs of fexit may be preempted (`kernel/bpf/trampoline.c:__bpf_prog_enter_recur`
+/// forbids migration alone), and then another one of them may run. Each has an area of its own, and is skipped, and counted as
+/// missed, while it has not ended on this CPU.
 #[inline(always)]
-pub fn area() -> Option<&'static mut Work> {
-    let work = WORK.get_ptr_mut(0)?;
-    // SAFETY: the map's own memory, this CPU's only, and see above.
+pub fn area(slot: u64) -> Option<&'static mut Work> {
+    let work = WORK.get_ptr_mut(slot as u32)?;
+    // SAFETY: the map's own memory, this CPU's and this program's only, and see above.
     Some(unsafe { &mut *work })
 }

@@ -28,6 +28,8 @@ pub enum Command {
     Ps(Listing),
     /// What this host allows.
     Check(Listing),
+    /// What its verifier thinks of each program.
+    CheckPrograms(Listing),
 }
 
 /// How a list is shown.
@@ -98,7 +100,8 @@ fn resolve(arguments: Arguments, environment: &Environment) -> Result<Invocation
             Command::Attach
         }
         Verb::Ps { output } => Command::Ps(output),
-        Verb::Check { output } => Command::Check(output),
+        Verb::Check { output, programs } if programs => Command::CheckPrograms(output),
+        Verb::Check { output, .. } => Command::Check(output),
     };
     arguments.log.collect(&mut flags);
     let file = file.or_else(|| environment.get(CONFIG_VARIABLE).map(PathBuf::from));
@@ -150,6 +153,9 @@ enum Verb {
         /// How the list is shown
         #[arg(long, value_enum, default_value_t)]
         output: Listing,
+        /// Says what the verifier thinks of each program instead
+        #[arg(long)]
+        programs: bool,
     },
 }
 

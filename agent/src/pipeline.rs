@@ -30,7 +30,7 @@ use anyhow::Context as _;
 use tokio::sync::oneshot;
 
 use crate::{
-    attach::{self, KernelSettings},
+    attach::{self, Choice, KernelSettings},
     config::{Level, Selector, Settings, Tier},
     inspect, memory,
 };
@@ -51,21 +51,24 @@ pub async fn run(
     settings: Settings,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> anyhow::Result<()> {
-    refuse_unknown_tier(settings.tier)?;
     inspect::tracefs()?;
     if let Some(address) = settings.export.prometheus {
         tracing::warn!(%address, "--prometheus has no effect: this version exports spans, no metrics yet");
     }
     let sinks = Arc::new(Sinks::start(&settings)?);
-    let mut stages = Stages::new(
-        &settings,
-        attach::load(&kernel_settings(&settings))?,
-        Arc::clone(&sinks),
-    )?;
+    let (kernel, refused) = attach::start(&kernel_settings(&settings), choice(settings.tier))?;
+    let tier = kernel.hooks.tier().name();
+    if !refused.is_empty() {
+        tracing::info!(
+            "tier {tier} is used instead of a cheaper one: {}",
+            attach::list_refusals(&refused)
+        );
+    }
+    let mut stages = Stages::new(&settings, kernel, Arc::clone(&sinks))?;
     stages.watch_selected()?;
     memory::give_back();
     say(&format!(
-        "ready: watching {} process(es), tier tracepoint",
+        "ready: watching {} process(es), tier {tier}",
         stages.watching()
     ));
     let stop = Arc::new(AtomicBool::new(false));
@@ -87,15 +90,17 @@ pub async fn run(
     Ok(())
 }
 
-fn refuse_unknown_tier(tier: Tier) -> anyhow::Result<()> {
+fn choice(tier: Tier) -> Choice {
     match tier {
-        Tier::Auto | Tier::Tracepoint => Ok(()),
-        Tier::Fentry => anyhow::bail!("this version has no tier fentry; use --tier tracepoint, or auto"),
-        Tier::Kprobe => anyhow::bail!("this version has no tier kprobe; use --tier tracepoint, or auto"),
+        Tier::Auto => Choice::Cheapest,
+        Tier::Fentry => Choice::Only(attach::Tier::Fentry),
+        Tier::Kprobe => Choice::Only(attach::Tier::Kprobe),
+        Tier::Tracepoint => Choice::Only(attach::Tier::Tracepoint),
     }
 }
 
-fn kernel_settings(settings: &Settings) -> KernelSettings {
+/// What the kernel side is told, by these settings.
+pub fn kernel_settings(settings: &Settings) -> KernelSettings {
     let capture = settings.capture;
     KernelSettings {
         btf: settings.btf.clone().unwrap_or_else(|| attach::KERNEL_BTF.into()),

@@ -14,6 +14,7 @@ const MAGIC: u16 = 0xeb9f;
 const HEADER_BYTES: usize = 24;
 const TYPE_BYTES: usize = 12;
 const MEMBER_BYTES: usize = 12;
+const ENUMERATOR_BYTES: usize = 8;
 
 /// Kinds of BTF types that matter here: `include/uapi/linux/btf.h`.
 mod kind {
@@ -26,6 +27,7 @@ mod kind {
     pub const VOLATILE: u32 = 9;
     pub const CONST: u32 = 10;
     pub const RESTRICT: u32 = 11;
+    pub const FUNC: u32 = 12;
     pub const FUNC_PROTO: u32 = 13;
     pub const VAR: u32 = 14;
     pub const DATASEC: u32 = 15;
@@ -110,6 +112,27 @@ impl Btf {
             current = self.resolve(target)?;
         }
         (bits % 8 == 0).then_some(bits / 8)
+    }
+
+    /// The value of an enumerator.
+    pub fn enumerator(&self, enumeration: &str, name: &str) -> Option<u32> {
+        let found = self.types.iter().find_map(|&at| {
+            let this = self.read_type(at as usize)?;
+            (this.kind == kind::ENUM && this.members > 0 && self.string(this.name) == Some(enumeration))
+                .then_some(this)
+        })?;
+        (0..found.members).find_map(|index| {
+            let at = found.at + TYPE_BYTES + index * ENUMERATOR_BYTES;
+            (self.string(word(&self.data, at)?) == Some(name)).then(|| word(&self.data, at + 4))?
+        })
+    }
+
+    /// Whether there is a function of this name.
+    pub fn has_function(&self, name: &str) -> bool {
+        self.types.iter().any(|&at| {
+            self.read_type(at as usize)
+                .is_some_and(|this| this.kind == kind::FUNC && self.string(this.name) == Some(name))
+        })
     }
 
     /// The struct of this name with members (forward declarations have none).
@@ -247,6 +270,16 @@ mod tests {
                 1,
                 (3 << 24) | 128,
             ],
+            vec![
+                name("colours"),
+                info(kind::ENUM, 2, 0),
+                4,
+                name("RED"),
+                4,
+                name("BLUE"),
+                7,
+            ],
+            vec![name("paint"), info(kind::FUNC, 0, 0), 1],
         ]
         .concat();
         let types: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
@@ -280,6 +313,16 @@ mod tests {
         assert_eq!(btf.offset("outer", "z"), None);
         assert_eq!(btf.offset("nobody", "a"), None);
         assert_eq!(btf.offset("outer", "a.x"), None);
+    }
+
+    #[test]
+    fn enumerators_and_functions_are_found_by_name() {
+        let btf = Btf::parse(sample()).unwrap();
+        assert_eq!(btf.enumerator("colours", "BLUE"), Some(7));
+        assert_eq!(btf.enumerator("colours", "GREEN"), None);
+        assert_eq!(btf.enumerator("outer", "RED"), None);
+        assert!(btf.has_function("paint"));
+        assert!(!btf.has_function("outer"));
     }
 
     #[test]

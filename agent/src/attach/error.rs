@@ -2,19 +2,69 @@
 
 use std::{io, path::PathBuf};
 
+use aya::programs::ProgramError;
+
 /// What can keep the kernel side from being loaded or hooked. Each message says what, why and what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum AttachError {
     /// The kernel does not publish its types.
     #[error(
         "the kernel's type information {path} cannot be read: {source}; a kernel built with CONFIG_DEBUG_INFO_BTF=y is \
-         needed (all current distributions have it)"
+         needed (all current distributions have it), or a file with the types of exactly this kernel, named by SIDELIGHT_BTF, \
+         with which the tiers kprobe and tracepoint work; without either only `sidelight ps` does"
     )]
     NoBtf {
         /// Where it should be.
         path: PathBuf,
         /// Why not.
         source: io::Error,
+    },
+    /// The kernel does not publish its types, and a file does not do instead.
+    #[error(
+        "the kernel's type information {path} cannot be used: {source}; tracing programs need a kernel built with \
+         CONFIG_DEBUG_INFO_BTF=y"
+    )]
+    NoKernelTypes {
+        /// Where it should be.
+        path: &'static str,
+        /// Why not.
+        source: Box<aya::BtfError>,
+    },
+    /// The kernel has no probes on its functions.
+    #[error("{path} cannot be used: {source}; a kernel built with CONFIG_KPROBE_EVENTS=y is needed")]
+    NoKernelProbes {
+        /// Where they are defined.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// Nothing says where events are.
+    #[error("{source}")]
+    NoTracefs {
+        /// Why not.
+        source: crate::inspect::TracefsError,
+    },
+    /// A function cannot be probed.
+    #[error("the kernel's function {function} cannot be probed: {source}")]
+    Probe {
+        /// Which.
+        function: &'static str,
+        /// The kernel's answer.
+        source: io::Error,
+    },
+    /// Some calls would be missed.
+    #[error(
+        "this kernel may preempt its programs ({how}), and they miss calls then; `--tier fentry` takes it nevertheless"
+    )]
+    Preempted {
+        /// By which of its ways.
+        how: String,
+    },
+    /// No tier can be used.
+    #[error("{refusals}; `sidelight check` shows what this kernel allows")]
+    NoTier {
+        /// Why not, tier by tier.
+        refusals: String,
     },
     /// The kernel's types are not in a form that is understood.
     #[error("the kernel's type information {path} is damaged: {reason}; please report it with `uname -r`")]
@@ -57,7 +107,7 @@ pub enum AttachError {
         /// Which.
         program: &'static str,
         /// Why, with the verifier's words if it was the verifier.
-        source: Box<aya::programs::ProgramError>,
+        source: Box<ProgramError>,
     },
     /// A file to be probed cannot be looked at.
     #[error("{path} cannot be probed: {source}; tasks of programs that use it are not told apart")]
@@ -78,7 +128,7 @@ pub enum AttachError {
         /// Its name.
         name: String,
         /// Why.
-        source: Box<aya::programs::ProgramError>,
+        source: Box<ProgramError>,
     },
     /// A map of the kernel side is missing or of another type: object and agent do not belong together.
     #[error("the map {map} of the eBPF object is unusable: {source}; rebuild with `cargo xtask build-ebpf`")]
@@ -96,6 +146,40 @@ pub enum AttachError {
         /// What is missing.
         name: &'static str,
     },
+}
+
+/// Lines of the verifier's log that are shown where one line has to do; the last says how much it had looked at.
+const LOG_TAIL: usize = 3;
+
+impl AttachError {
+    /// What happened, in one short line, with the kernel's own words.
+    pub fn reason(&self) -> String {
+        match self {
+            Self::Program { program, source } => format!("program {program}: {}", kernels_words(source)),
+            Self::NotPermitted { source } => format!("the kernel forbids it: {source}"),
+            Self::Tracepoint { name, source, .. } => format!("{name}: {}", kernels_words(source)),
+            other => other.to_string(),
+        }
+    }
+}
+
+/// The kernel's answer, and the end of the verifier's log.
+fn kernels_words(error: &ProgramError) -> String {
+    if let ProgramError::LoadError {
+        io_error,
+        verifier_log,
+    } = error
+    {
+        let log = verifier_log.to_string();
+        let lines: Vec<&str> = log.lines().filter(|line| !line.trim().is_empty()).collect();
+        let tail = lines[lines.len().saturating_sub(LOG_TAIL)..].join(" | ");
+        return if tail.is_empty() {
+            io_error.to_string()
+        } else {
+            format!("{io_error}; the verifier says: {tail}")
+        };
+    }
+    root_io_error(error).map_or_else(|| error.to_string(), ToString::to_string)
 }
 
 /// The operating system's answer at the root of an error, if there is one.

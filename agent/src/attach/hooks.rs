@@ -4,13 +4,20 @@ use std::collections::HashSet;
 
 use aya::{
     Ebpf,
-    programs::{RawTracePoint, TracePoint},
+    programs::{RawTracePoint, TracePoint, trace_point::TracePointLinkId},
 };
 
-use super::{AttachError, Rest, load::program_refused, uprobes::Uprobes};
+use super::{
+    AttachError, Rest, Tier, fentry,
+    functions::Function,
+    kprobes::KernelProbes,
+    load::program_refused,
+    misses::{self, Misses},
+    uprobes::Uprobes,
+};
 use crate::{
     discover::{Syscall, SyscallSet},
-    inspect::units::Probe,
+    inspect::{tracefs, units::Probe},
 };
 
 /// Category of the system calls' tracepoints.
@@ -24,20 +31,60 @@ const RAW_TRACEPOINTS: [&str; 4] = [
     "inet_sock_set_state",
 ];
 
+/// System calls that a thread can wait in for bytes.
+const WAITED_IN: [&str; 4] = ["read", "recvfrom", "readv", "recvmsg"];
+
 /// The loaded programs and what they are attached to. Dropping it detaches all.
 pub struct Hooks {
+    tier: Tier,
+    // Before the programs, which its probes run.
+    kernel_probes: Option<KernelProbes>,
     ebpf: Ebpf,
     hooked: SyscallSet,
     uprobes: Uprobes,
+    /// See [`Hooks::expect_waiting`].
+    waiting: Vec<TracePointLinkId>,
 }
 
 impl Hooks {
     /// Nothing attached yet.
-    pub(super) fn new(ebpf: Ebpf) -> Self {
+    pub(super) fn new(ebpf: Ebpf, tier: Tier) -> Self {
         Self {
+            tier,
+            kernel_probes: None,
             ebpf,
             hooked: SyscallSet::default(),
             uprobes: Uprobes::default(),
+            waiting: Vec::new(),
+        }
+    }
+
+    /// Hooks the functions of the tier, if it is one of functions.
+    ///
+    /// # Errors
+    /// [`AttachError`] when the kernel refuses a program.
+    pub(super) fn hook_functions(&mut self, functions: &[&Function]) -> Result<(), AttachError> {
+        match self.tier {
+            Tier::Fentry => fentry::attach(&mut self.ebpf, functions),
+            Tier::Kprobe => {
+                let tracefs = tracefs().map_err(|source| AttachError::NoTracefs { source })?;
+                self.kernel_probes = Some(KernelProbes::attach(&mut self.ebpf, tracefs, functions)?);
+                Ok(())
+            }
+            Tier::Tracepoint => Ok(()),
+        }
+    }
+
+    /// The tier.
+    pub fn tier(&self) -> Tier {
+        self.tier
+    }
+
+    /// What the kernel could not report, by its own count.
+    pub fn misses(&self) -> Misses {
+        Misses {
+            recursion: misses::of_programs(&self.ebpf),
+            probes: self.kernel_probes.as_ref().map_or(0, KernelProbes::missed),
         }
     }
 
@@ -58,15 +105,54 @@ impl Hooks {
                 .and_then(|()| program.attach(name).map(drop))
                 .map_err(|source| program_refused(name, source))?;
         }
-        self.tracepoint("enter_close", "sys_enter_close".to_owned())
+        match self.tier {
+            Tier::Tracepoint => self
+                .tracepoint("enter_close", "sys_enter_close".to_owned())
+                .map(drop),
+            // Their functions say when nobody holds a socket any more.
+            Tier::Fentry | Tier::Kprobe => Ok(()),
+        }
     }
 
-    /// Hooks those of `syscalls` that are not hooked yet; returns how many were.
+    /// Sees the end of reads that threads wait in already: functions are seen from their beginning on only. Until
+    /// [`Hooks::expect_no_more`], since it slows every system call.
+    ///
+    /// # Errors
+    /// [`AttachError`] when the kernel refuses a program.
+    pub fn expect_waiting(&mut self) -> Result<(), AttachError> {
+        if self.tier == Tier::Tracepoint {
+            return Ok(());
+        }
+        for syscall in WAITED_IN {
+            let link = self.tracepoint("exit_waiting", format!("sys_exit_{syscall}"))?;
+            self.waiting.push(link);
+        }
+        Ok(())
+    }
+
+    /// All of them have ended.
+    pub fn expect_no_more(&mut self) {
+        for link in std::mem::take(&mut self.waiting) {
+            let detached = self.program("exit_waiting").and_then(|program: &mut TracePoint| {
+                program
+                    .detach(link)
+                    .map_err(|source| program_refused("exit_waiting", source))
+            });
+            if let Err(error) = detached {
+                tracing::warn!(%error, "a tracepoint cannot be let go, and goes on slowing system calls");
+            }
+        }
+    }
+
+    /// Hooks those of `syscalls` that are not hooked yet, if the tier is one of system calls; returns how many were.
     ///
     /// # Errors
     /// [`AttachError`] when the kernel refuses a program.
     pub fn hook(&mut self, syscalls: SyscallSet) -> Result<usize, AttachError> {
         let mut new = 0;
+        if self.tier != Tier::Tracepoint {
+            return Ok(new);
+        }
         for syscall in Syscall::ALL {
             if !syscalls.contains(syscall) || self.hooked.contains(syscall) {
                 continue;
@@ -120,19 +206,18 @@ impl Hooks {
         self.uprobes.ended(pid);
     }
 
-    fn tracepoint(&mut self, program: &'static str, name: String) -> Result<(), AttachError> {
+    fn tracepoint(&mut self, program: &'static str, name: String) -> Result<TracePointLinkId, AttachError> {
         let loaded: &mut TracePoint = self.program(program)?;
         if loaded.fd().is_err() {
             loaded.load().map_err(|source| program_refused(program, source))?;
         }
-        match loaded.attach(SYSCALLS, &name) {
-            Ok(_) => Ok(()),
-            Err(source) => Err(AttachError::Tracepoint {
+        loaded
+            .attach(SYSCALLS, &name)
+            .map_err(|source| AttachError::Tracepoint {
                 category: SYSCALLS,
                 name,
                 source: Box::new(source),
-            }),
-        }
+            })
     }
 
     fn program<'a, P>(&'a mut self, name: &'static str) -> Result<&'a mut P, AttachError>

@@ -1,18 +1,17 @@
 //! Loading the kernel side: offsets and settings in, maps out.
 
-use std::{io, path::Path};
+use std::io;
 
-use agent_common::{
-    Call, Connection, Runtime, Verdict, map,
-    offsets::{FIELDS, setting},
-};
+use agent_common::{Call, Connection, Runtime, Verdict, map, offsets::setting};
 use aya::{
-    Ebpf, EbpfError, EbpfLoader,
+    Ebpf, EbpfError, EbpfLoader, VerifierLogLevel,
     maps::{HashMap, Map, MapData, MapError, PerCpuArray, RingBuf},
     programs::ProgramError,
 };
 
-use super::{AttachError, Hooks, btf::Btf, error};
+use crate::discover::SyscallSet;
+
+use super::{AttachError, Choice, Hooks, Refusal, Tier, error, layout::Layout, tier};
 
 /// The object for this architecture, built by `cargo xtask build-ebpf`.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(env!("SIDELIGHT_EBPF_OBJECT"));
@@ -64,13 +63,44 @@ pub struct Kernel {
     pub counters: PerCpuArray<MapData, u64>,
 }
 
-/// Loads the kernel side; nothing is hooked yet.
+/// Loads the kernel side and hooks the functions of the first tier that the kernel takes; tells of those before it.
+/// Of the tier of system calls nothing is hooked yet: that depends on what is watched.
 ///
 /// # Errors
-/// [`AttachError`] when the kernel's types cannot be read or the kernel refuses maps.
-pub fn load(settings: &KernelSettings) -> Result<Kernel, AttachError> {
-    let mut ebpf = load_object(settings)?;
-    Ok(Kernel {
+/// [`AttachError`] when the kernel refuses all of them.
+pub fn start(settings: &KernelSettings, choice: Choice) -> Result<(Kernel, Vec<Refusal>), AttachError> {
+    let attempt = |tier| {
+        if choice == Choice::Cheapest {
+            tier::misses_nothing(tier)?;
+        }
+        load_and_hook(settings, tier)
+    };
+    match tier::first(choice.tiers(), attempt) {
+        Ok((_, kernel, refused)) => Ok((kernel, refused)),
+        Err(mut refused) => Err(match (refused.pop(), refused.is_empty()) {
+            (Some(only), true) => only.error,
+            (last, _) => AttachError::NoTier {
+                refusals: tier::list(refused.iter().chain(&last)),
+            },
+        }),
+    }
+}
+
+/// Loads and hooks all of a tier, whatever is watched, and lets go of it again.
+///
+/// # Errors
+/// [`AttachError`] when the kernel refuses any of it.
+pub fn try_out(settings: &KernelSettings, tier: Tier) -> Result<(), AttachError> {
+    let mut kernel = load_and_hook(settings, tier)?;
+    kernel.hooks.follow()?;
+    kernel.hooks.hook(SyscallSet::ALL)?;
+    kernel.hooks.expect_waiting()
+}
+
+fn load_and_hook(settings: &KernelSettings, tier: Tier) -> Result<Kernel, AttachError> {
+    let layout = Layout::read(&settings.btf, tier)?;
+    let mut ebpf = load_object(settings, tier, &layout, VerifierLogLevel::default())?;
+    let mut kernel = Kernel {
         events: take(&mut ebpf, map::EVENTS, RingBuf::try_from)?,
         watched: take(&mut ebpf, map::WATCHED, HashMap::try_from)?,
         connections: take(&mut ebpf, map::CONNECTIONS, HashMap::try_from)?,
@@ -78,18 +108,28 @@ pub fn load(settings: &KernelSettings) -> Result<Kernel, AttachError> {
         verdicts: take(&mut ebpf, map::VERDICTS, HashMap::try_from)?,
         runtimes: take(&mut ebpf, map::RUNTIMES, HashMap::try_from)?,
         counters: take(&mut ebpf, map::COUNTERS, PerCpuArray::try_from)?,
-        hooks: Hooks::new(ebpf),
-    })
+        hooks: Hooks::new(ebpf, tier),
+    };
+    kernel.hooks.hook_functions(&layout.functions)?;
+    Ok(kernel)
 }
 
-fn load_object(settings: &KernelSettings) -> Result<Ebpf, AttachError> {
-    let offsets = field_offsets(&settings.btf)?;
+/// Loads the maps; programs are loaded when they are hooked.
+pub(super) fn load_object(
+    settings: &KernelSettings,
+    tier: Tier,
+    layout: &Layout,
+    log: VerifierLogLevel,
+) -> Result<Ebpf, AttachError> {
+    // Only tracing programs may be preempted.
+    let areas = if tier == Tier::Fentry { map::WORK_AREAS } else { 1 };
     let own_pid = std::process::id();
     let watch_new = u32::from(settings.watch_new);
     let log_level: u8 = if settings.trace { LOG_TRACE } else { LOG_WARN };
     let wakeup_bytes = settings.ring_buffer_bytes / 8;
     let mut loader = EbpfLoader::new();
-    for (global, offset) in &offsets {
+    loader.verifier_log_level(log);
+    for (global, offset) in &layout.globals {
         loader.override_global(global, offset, true);
     }
     loader
@@ -103,25 +143,11 @@ fn load_object(settings: &KernelSettings) -> Result<Ebpf, AttachError> {
         .map_max_entries(map::EVENTS, settings.ring_buffer_bytes)
         .map_max_entries(map::CONNECTIONS, settings.max_connections)
         .map_max_entries(map::WATCHED, settings.max_processes)
-        .map_max_entries(map::RUNTIMES, settings.max_processes);
+        .map_max_entries(map::RUNTIMES, settings.max_processes)
+        .map_max_entries(map::WORK, areas)
+        .map_max_entries(map::OPENING, areas)
+        .map_max_entries(map::NEXT_ID, areas);
     loader.load(OBJECT).map_err(refused)
-}
-
-/// The offset of every field that the kernel side reads. The types are dropped before the object is loaded: they are
-/// the largest thing that the agent ever holds.
-fn field_offsets(btf: &Path) -> Result<Vec<(&'static str, u32)>, AttachError> {
-    let btf = Btf::read(btf)?;
-    FIELDS
-        .iter()
-        .map(|field| {
-            btf.offset(field.structure, field.path)
-                .map(|offset| (field.global, offset))
-                .ok_or(AttachError::NoField {
-                    structure: field.structure,
-                    field: field.path,
-                })
-        })
-        .collect()
 }
 
 fn take<T>(
@@ -168,8 +194,6 @@ pub(super) fn program_refused(program: &'static str, source: ProgramError) -> At
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::discover::SyscallSet;
-
     fn settings() -> KernelSettings {
         KernelSettings {
             btf: super::super::btf::KERNEL_BTF.into(),
@@ -186,8 +210,8 @@ mod tests {
 
     /// Needs root and a kernel with BTF; without them it says so and proves nothing.
     #[test]
-    fn every_program_passes_the_verifier_and_attaches() {
-        let mut kernel = match load(&settings()) {
+    fn every_program_of_system_calls_passes_the_verifier_and_attaches() {
+        let mut kernel = match load_and_hook(&settings(), Tier::Tracepoint) {
             Ok(kernel) => kernel,
             Err(AttachError::NotPermitted { .. } | AttachError::NoBtf { .. }) => {
                 println!("not tested: this needs root and a kernel with BTF");
@@ -206,16 +230,18 @@ mod tests {
 
     #[test]
     fn a_missing_btf_file_is_said_with_its_path() {
-        let Err(error) = load(&KernelSettings {
+        let settings = KernelSettings {
             btf: "/nonexistent/btf".into(),
             ..settings()
-        }) else {
-            panic!("loaded without BTF")
         };
-        let message = error.to_string();
-        assert!(
-            message.contains("/nonexistent/btf") && message.contains("CONFIG_DEBUG_INFO_BTF"),
-            "{message}"
-        );
+        for choice in [Choice::Cheapest, Choice::Only(Tier::Tracepoint)] {
+            let Err(error) = start(&settings, choice) else {
+                panic!("loaded without BTF")
+            };
+            let message = error.to_string();
+            for word in ["/nonexistent/btf", "CONFIG_DEBUG_INFO_BTF", "SIDELIGHT_BTF", "ps"] {
+                assert!(message.contains(word), "{word} is not in {message}");
+            }
+        }
     }
 }

@@ -1,14 +1,25 @@
-//! ATTACH: loads the kernel side and hooks it into what is in use.
+//! ATTACH: loads the kernel side and hooks it into what is in use, by the cheapest tier that the kernel takes.
 
 mod btf;
+mod budget;
 mod error;
+mod fentry;
+mod functions;
 mod hooks;
+mod kprobes;
+mod layout;
 mod load;
+mod misses;
+mod perf;
 mod rest;
+mod tier;
 mod uprobes;
 
 pub use btf::KERNEL_BTF;
+pub use budget::budgets;
 pub use error::AttachError;
 pub use hooks::Hooks;
-pub use load::{Kernel, KernelSettings, load};
+pub use load::{Kernel, KernelSettings, start, try_out};
+pub use misses::Misses;
 pub use rest::Rest;
+pub use tier::{Choice, Refusal, Tier, list as list_refusals, misses_nothing};

@@ -24,3 +24,4 @@ pub use recorder::Recorder;
 #[cfg(test)]
 pub use recorder::records;
 pub use units::Units;
+pub use waiting::is_waiting;

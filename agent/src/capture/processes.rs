@@ -57,11 +57,12 @@ impl Processes {
     }
 
     /// Tells the kernel side what threads of watched processes are waiting in already; to be called when the calls are
-    /// hooked.
-    pub fn tell_waiting(&self, calls: &mut maps::HashMap<MapData, u64, Call>) {
-        for &pid in self.known.keys() {
-            waiting::tell(pid, calls);
-        }
+    /// hooked. Returns the keys of those calls.
+    pub fn tell_waiting(&self, calls: &mut maps::HashMap<MapData, u64, Call>) -> Vec<u64> {
+        self.known
+            .keys()
+            .flat_map(|&pid| waiting::tell(pid, calls))
+            .collect()
     }
 
     /// Watches a process and what it can do.

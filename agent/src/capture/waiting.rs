@@ -16,10 +16,11 @@ const BPF_NOEXIST: u64 = 1;
 /// `MSG_PEEK` and `MSG_TRUNC`, `MSG_OOB`, `MSG_ERRQUEUE`: such calls are not told.
 const SPECIAL_FLAGS: u64 = (libc::MSG_PEEK | libc::MSG_TRUNC | libc::MSG_OOB | libc::MSG_ERRQUEUE) as u64;
 
-/// Tells the kernel side of every thread of a process that waits in a read from a socket.
-pub fn tell(pid: u32, calls: &mut maps::HashMap<MapData, u64, Call>) {
+/// Tells the kernel side of every thread of a process that waits in a read from a socket; returns the keys of their calls.
+pub fn tell(pid: u32, calls: &mut maps::HashMap<MapData, u64, Call>) -> Vec<u64> {
+    let mut told = Vec::new();
     let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else {
-        return;
+        return told;
     };
     for thread in threads.flatten() {
         let Some(tid) = thread
@@ -29,26 +30,28 @@ pub fn tell(pid: u32, calls: &mut maps::HashMap<MapData, u64, Call>) {
         else {
             continue;
         };
-        tell_thread(pid, tid, calls);
+        told.extend(tell_thread(pid, tid, calls));
     }
+    told
 }
 
-fn tell_thread(pid: u32, tid: u32, calls: &mut maps::HashMap<MapData, u64, Call>) {
+/// Whether a call that the kernel side was told of has not ended.
+pub fn is_waiting(key: u64, calls: &maps::HashMap<MapData, u64, Call>) -> bool {
+    calls.get(&key, 0).is_ok_and(|call| call.file == 0)
+}
+
+fn tell_thread(pid: u32, tid: u32, calls: &mut maps::HashMap<MapData, u64, Call>) -> Option<u64> {
     let place = format!("/proc/{pid}/task/{tid}/syscall");
-    let Ok(before) = fs::read_to_string(&place) else {
-        return;
-    };
-    let Some(call) = waiting_in(&before).filter(|call| is_socket(pid, call.sk)) else {
-        return;
-    };
+    let before = fs::read_to_string(&place).ok()?;
+    let call = waiting_in(&before).filter(|call| is_socket(pid, call.sk))?;
     let key = u64::from(pid) << 32 | u64::from(tid);
-    if calls.insert(key, call, BPF_NOEXIST).is_err() {
-        return;
-    }
+    calls.insert(key, call, BPF_NOEXIST).ok()?;
     // If it went on meanwhile, the entry is of a call that is over.
     if fs::read_to_string(&place).is_ok_and(|after| after != before) {
         let _ = calls.remove(&key);
+        return None;
     }
+    Some(key)
 }
 
 /// The read that a line of `/proc/PID/task/TID/syscall` describes: the call's number, its six arguments, the stack
@@ -72,6 +75,8 @@ fn waiting_in(line: &str) -> Option<Call> {
         began,
         address,
         length,
+        skip: 0,
+        frame: 0,
         shape,
         direction: 0,
     })

@@ -4,8 +4,11 @@ use std::process::ExitCode;
 
 use super::table::{self, Table};
 use crate::{
+    attach::{self, Tier},
     cli::Listing,
+    config::Settings,
     inspect::{self, Report},
+    pipeline,
 };
 
 /// Probes the kernel, feature by feature; the exit code is 1 if nothing can be watched.
@@ -14,7 +17,8 @@ use crate::{
 ///
 /// Fails when stdout cannot be written to.
 pub fn execute(listing: Listing) -> anyhow::Result<ExitCode> {
-    let report = inspect::report();
+    let mut report = inspect::report();
+    report.add_tiers(try_tiers(report.is_complete()));
     table::print(|out| match listing {
         Listing::Json => table::json(out, &report),
         Listing::Text => {
@@ -27,6 +31,55 @@ pub fn execute(listing: Listing) -> anyhow::Result<ExitCode> {
     } else {
         ExitCode::FAILURE
     })
+}
+
+/// Has every program verified, and says what that took; the exit code is 1 if one is refused.
+///
+/// # Errors
+///
+/// Fails when the kernel refuses all of them, or stdout cannot be written to.
+pub fn execute_programs(listing: Listing) -> anyhow::Result<ExitCode> {
+    let budgets = attach::budgets(&pipeline::kernel_settings(&Settings::default()))?;
+    table::print(|out| match listing {
+        Listing::Json => table::json(out, &budgets),
+        Listing::Text => {
+            let mut table = Table::new(["PROGRAM", "INSTRUCTIONS", "STATES", "STACK", "REFUSED"]);
+            for budget in &budgets {
+                table.push([
+                    budget.program.clone(),
+                    budget.instructions.to_string(),
+                    budget.states.to_string(),
+                    budget.stack.to_string(),
+                    budget.refused.clone().unwrap_or_default(),
+                ]);
+            }
+            table.write(out)
+        }
+    })?;
+    Ok(if budgets.iter().all(|budget| budget.refused.is_none()) {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+/// Loads and attaches everything of every tier, for a moment.
+fn try_tiers(complete: bool) -> Vec<(&'static str, Option<String>)> {
+    if complete {
+        // As the agent does at its start; what is wrong with it is said by the tiers.
+        let _ = inspect::tracefs();
+    }
+    let settings = pipeline::kernel_settings(&Settings::default());
+    let outcome = |tier| {
+        if !complete {
+            return Some("not tried: something that is required is missing, see above".to_owned());
+        }
+        attach::try_out(&settings, tier)
+            .and_then(|()| attach::misses_nothing(tier))
+            .err()
+            .map(|error| error.reason())
+    };
+    Tier::ALL.map(|tier| (tier.name(), outcome(tier))).into()
 }
 
 fn text(report: &Report) -> Table<3> {

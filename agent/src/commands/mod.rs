@@ -22,5 +22,6 @@ pub fn execute(command: Command, settings: Settings) -> anyhow::Result<ExitCode>
         Command::Attach => attach::execute(settings),
         Command::Ps(listing) => ps::execute(listing, &settings),
         Command::Check(listing) => check::execute(listing),
+        Command::CheckPrograms(listing) => check::execute_programs(listing),
     }
 }

@@ -1,6 +1,6 @@
 //! What this kernel and these privileges allow, found by trying.
 
-use std::{os::unix::fs::MetadataExt as _, path::Path};
+use std::os::unix::fs::MetadataExt as _;
 
 use aya::{
     maps::MapType,
@@ -16,7 +16,6 @@ use super::tracefs;
 const INITIAL_PID_NAMESPACE: u64 = 0xEFFF_FFFC;
 const BTF: &str = "/sys/kernel/btf/vmlinux";
 const LOCKDOWN: &str = "/sys/kernel/security/lockdown";
-const KPROBES: &str = "/sys/bus/event_source/devices/kprobe";
 const CAP_SYS_ADMIN: u8 = 21;
 
 /// Capabilities with their bit (include/uapi/linux/capability.h), whether `CAP_SYS_ADMIN` includes them, and what the
@@ -87,12 +86,32 @@ pub fn report() -> Report {
     features.extend([btf(), tracepoints(), lockdown(), pid_namespace()]);
     features.extend(PROGRAMS.iter().map(|(name, kind)| program(name, *kind)));
     features.extend(MAPS.iter().map(|(name, kind)| map(name, *kind)));
-    let tier = features
-        .iter()
-        .all(|feature| feature.available || !feature.required)
-        .then_some("tracepoint");
-    features.extend(tiers(&features, tier));
-    Report { features, tier }
+    Report { features, tier: None }
+}
+
+impl Report {
+    /// Whether everything is there without which nothing can be watched.
+    pub fn is_complete(&self) -> bool {
+        self.features
+            .iter()
+            .all(|feature| feature.available || !feature.required)
+    }
+
+    /// Adds what came of trying the tiers, the cheapest first: nothing, or why one cannot be used.
+    pub fn add_tiers(&mut self, tried: impl IntoIterator<Item = (&'static str, Option<String>)>) {
+        for (name, refused) in tried {
+            let detail = match (&refused, self.tier) {
+                (Some(why), _) => why.clone(),
+                (None, None) => "taken by --tier auto".to_owned(),
+                (None, Some(cheaper)) => format!("works; {cheaper} costs less"),
+            };
+            if refused.is_none() {
+                self.tier.get_or_insert(name);
+            }
+            self.features
+                .push(feature(format!("tier {name}"), refused.is_none(), detail));
+        }
+    }
 }
 
 fn feature(name: impl Into<String>, available: bool, detail: impl Into<String>) -> Feature {
@@ -133,7 +152,8 @@ fn btf() -> Feature {
     let outcome = match std::fs::metadata(BTF) {
         Ok(metadata) => Ok(format!("{BTF}, {} KiB", metadata.len() / 1024)),
         Err(error) => Err(format!(
-            "{BTF}: {error}; a kernel with CONFIG_DEBUG_INFO_BTF=y is needed"
+            "{BTF}: {error}; a kernel with CONFIG_DEBUG_INFO_BTF=y is needed, or SIDELIGHT_BTF=FILE for the tiers kprobe and \
+             tracepoint"
         )),
     };
     required("kernel types (BTF)", outcome)
@@ -229,36 +249,6 @@ fn refused(error: &dyn std::error::Error) -> String {
     }
 }
 
-fn tiers(probed: &[Feature], chosen: Option<&str>) -> [Feature; 3] {
-    let can_load = |name: &str| {
-        let name = format!("program type {name}");
-        probed
-            .iter()
-            .any(|feature| feature.name == name && feature.available)
-    };
-    let later = |allowed: bool| {
-        let kernel = if allowed {
-            "this kernel allows it, but"
-        } else {
-            "this kernel does not allow it, and"
-        };
-        format!("{kernel} this version of sidelight does not have it")
-    };
-    let tracepoint = match chosen {
-        Some(_) => "taken by --tier auto",
-        None => "something that is required is missing, see above",
-    };
-    [
-        feature("tier fentry", false, later(can_load("tracing"))),
-        feature(
-            "tier kprobe",
-            false,
-            later(can_load("kprobe") && Path::new(KPROBES).exists()),
-        ),
-        feature("tier tracepoint", chosen.is_some(), tracepoint),
-    ]
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -290,13 +280,28 @@ mod tests {
     }
 
     #[test]
-    fn a_tier_is_chosen_only_if_all_that_is_required_is_there() {
-        let report = report();
-        let complete = report
+    fn the_first_tier_that_works_is_taken() {
+        let mut report = report();
+        assert!(report.features.iter().all(|feature| !feature.detail.is_empty()));
+        report.features.clear();
+        report.add_tiers([
+            ("fentry", Some("no trampolines".to_owned())),
+            ("kprobe", None),
+            ("tracepoint", None),
+        ]);
+        assert_eq!(report.tier, Some("kprobe"));
+        let said: Vec<_> = report
             .features
             .iter()
-            .all(|feature| feature.available || !feature.required);
-        assert_eq!(report.tier.is_some(), complete);
-        assert!(report.features.iter().all(|feature| !feature.detail.is_empty()));
+            .map(|feature| (feature.available, feature.detail.as_str()))
+            .collect();
+        assert_eq!(
+            said,
+            [
+                (false, "no trampolines"),
+                (true, "taken by --tier auto"),
+                (true, "works; kprobe costs less")
+            ]
+        );
     }
 }

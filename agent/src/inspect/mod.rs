@@ -27,7 +27,7 @@ use std::{
 pub use kernel::Feature;
 pub use kernel::{Report, report};
 pub use runtime::Runtime;
-pub use tracefs::tracefs;
+pub use tracefs::{TracefsError, tracefs};
 
 use crate::discover::SyscallSet;
 use binary::Binary;

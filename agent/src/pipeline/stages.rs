@@ -42,6 +42,8 @@ pub struct Stages {
     placed: Vec<Placed>,
     /// Hook everything at once: what is executed next is not known.
     hook_all: bool,
+    /// Calls that had begun before they could be seen and have not ended.
+    waiting: Vec<u64>,
     tidied_at: u64,
 }
 
@@ -104,6 +106,7 @@ impl Stages {
             spans: Spans::new(settings, sinks),
             placed: Vec::new(),
             hook_all: super::selects_new(&settings.select),
+            waiting: Vec::new(),
             tidied_at: now,
         })
     }
@@ -124,8 +127,18 @@ impl Stages {
             self.hooks.hook(SyscallSet::ALL)?;
         }
         self.hooks.hook(self.programs.processes.take_wanted())?;
-        self.programs.processes.tell_waiting(&mut self.calls);
+        self.hooks.expect_waiting()?;
+        self.waiting = self.programs.processes.tell_waiting(&mut self.calls);
+        self.tidy_waiting();
         Ok(())
+    }
+
+    /// Lets go of what only sees the end of calls that had begun before they could be seen, when all have ended.
+    fn tidy_waiting(&mut self) {
+        self.waiting.retain(|&key| capture::is_waiting(key, &self.calls));
+        if self.waiting.is_empty() {
+            self.hooks.expect_no_more();
+        }
     }
 
     /// Processes that are watched now.
@@ -156,6 +169,7 @@ impl Stages {
             self.programs.processes.forget_ended(now);
             self.rest_unneeded(now);
             self.reader.flush_recording();
+            self.tidy_waiting();
         }
         Ok(())
     }
@@ -168,6 +182,8 @@ impl Stages {
         self.spans.emit(&mut self.placed, &mut self.programs.processes);
         let mut statistics = self.spans.statistics;
         statistics.kernel = statistics::read_kernel(&self.counters);
+        statistics.tier = Some(self.hooks.tier());
+        statistics.misses = self.hooks.misses();
         statistics.undecodable = self.reader.undecodable();
         statistics.correlation = self.flow.correlator.counts();
         (statistics.connections, statistics.unknown_connections) = self.flow.connections.counts();

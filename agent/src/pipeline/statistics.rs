@@ -6,11 +6,18 @@ use agent_common::{Counter, map::COUNTERS_LEN};
 use agent_protocols::connection::ConnectionCounts;
 use aya::maps::{MapData, PerCpuArray};
 
-use crate::correlate;
+use crate::{
+    attach::{Misses, Tier},
+    correlate,
+};
 
 /// Counts since the start.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Statistics {
+    /// The hooks that saw it.
+    pub tier: Option<Tier>,
+    /// What they missed, by the kernel's own count.
+    pub misses: Misses,
     /// What the kernel side counted, by [`Counter`].
     pub kernel: [u64; COUNTERS_LEN as usize],
     /// What connections counted.
@@ -55,6 +62,9 @@ impl fmt::Display for Statistics {
             kernel(Counter::Drops),
             self.spans
         )?;
+        if let Some(tier) = self.tier {
+            write!(out, " tier={}", tier.name())?;
+        }
         let ConnectionCounts {
             session,
             gaps,
@@ -65,6 +75,8 @@ impl fmt::Display for Statistics {
             encrypted,
         } = self.connections;
         let rest = [
+            ("recursion_misses", self.misses.recursion),
+            ("probe_misses", self.misses.probes),
             ("gaps", gaps),
             ("gap_bytes", gap_bytes),
             ("duplicate_bytes", duplicate_bytes),
@@ -103,6 +115,11 @@ mod tests {
     #[test]
     fn zeros_are_shown_only_where_everyone_looks_for_them() {
         let mut statistics = Statistics {
+            tier: Some(Tier::Kprobe),
+            misses: Misses {
+                recursion: 0,
+                probes: 5,
+            },
             spans: 3,
             unselected: 2,
             ..Statistics::default()
@@ -111,7 +128,7 @@ mod tests {
         statistics.kernel[Counter::CopiedBytes as usize] = 99;
         assert_eq!(
             statistics.to_string(),
-            "events=7 drops=0 spans=3 copied_bytes=99 unselected=2"
+            "events=7 drops=0 spans=3 tier=kprobe copied_bytes=99 probe_misses=5 unselected=2"
         );
     }
 }

@@ -1,0 +1,82 @@
+//! What this kernel is like: offsets of fields, numbers of kinds, and which functions it has.
+
+use std::path::Path;
+
+use agent_common::{iterator, offsets::FIELDS};
+
+use super::{
+    AttachError, Tier,
+    btf::Btf,
+    functions::{FUNCTIONS, Function},
+};
+
+/// Where everything is that the kernel side reads, and what it hooks.
+pub(super) struct Layout {
+    /// Globals and their values.
+    pub(super) globals: Vec<(&'static str, u32)>,
+    /// The functions of the tier that this kernel has.
+    pub(super) functions: Vec<&'static Function>,
+}
+
+impl Layout {
+    /// Reads it from the kernel's types, which are dropped before the object is loaded: they are the largest thing that the agent
+    /// ever holds.
+    pub(super) fn read(btf: &Path, tier: Tier) -> Result<Self, AttachError> {
+        let btf = Btf::read(btf)?;
+        let mut globals = field_offsets(&btf)?;
+        let mut functions = Vec::new();
+        if tier != Tier::Tracepoint {
+            globals.extend(message_layout(&btf)?);
+            functions.extend(
+                FUNCTIONS
+                    .iter()
+                    .filter(|function| !function.optional || btf.has_function(function.name)),
+            );
+        }
+        Ok(Self { globals, functions })
+    }
+}
+
+/// What the function tiers read beyond that.
+fn message_layout(btf: &Btf) -> Result<Vec<(&'static str, u32)>, AttachError> {
+    let mut layout = Vec::new();
+    for field in iterator::FIELDS {
+        let offset = field
+            .paths
+            .iter()
+            .find_map(|path| btf.offset(field.structure, path))
+            .or(field.absent)
+            .ok_or(AttachError::NoField {
+                structure: field.structure,
+                field: field.paths[0],
+            })?;
+        layout.push((field.global, offset));
+    }
+    for (global, name) in iterator::ENUMERATORS {
+        let value = btf.enumerator(iterator::KINDS, name).unwrap_or(iterator::NO_KIND);
+        layout.push((*global, value));
+    }
+    let (structure, field) = iterator::OWN_BYTE;
+    let (global, own_byte, shared) = iterator::KIND_MASK;
+    let mask = if btf.offset(structure, field).is_some() {
+        own_byte
+    } else {
+        shared
+    };
+    layout.push((global, mask));
+    Ok(layout)
+}
+
+fn field_offsets(btf: &Btf) -> Result<Vec<(&'static str, u32)>, AttachError> {
+    FIELDS
+        .iter()
+        .map(|field| {
+            btf.offset(field.structure, field.path)
+                .map(|offset| (field.global, offset))
+                .ok_or(AttachError::NoField {
+                    structure: field.structure,
+                    field: field.path,
+                })
+        })
+        .collect()
+}
