@@ -5,10 +5,12 @@ mod demo;
 mod ports;
 mod process;
 mod progress;
+mod readme;
 mod setup;
 mod source_hash;
 mod sys;
 mod verb;
+mod vm;
 mod workspace;
 
 use std::ffi::OsString;
@@ -79,6 +81,28 @@ enum Verb {
         #[arg(long, default_value_t = 64)]
         connections: u32,
     },
+    /// Other kernels, in virtual machines: a scenario with every tier, whose spans have to be the same everywhere
+    Vm {
+        /// Only kernels whose name contains one of these, such as 6.1 or arm64; without any the first of the list
+        kernels: Vec<String>,
+        /// Every kernel
+        #[arg(long)]
+        all: bool,
+        /// Write down the spans that this machine's own kernel gives, as those that are expected
+        #[arg(long)]
+        update: bool,
+        /// A shell command to run there instead
+        #[arg(last = true)]
+        command: Vec<String>,
+    },
+    /// What the verifier thinks of each program: instructions, states and stack, here or on other kernels
+    Load {
+        /// Only kernels whose name contains one of these; without any this machine's own
+        kernels: Vec<String>,
+        /// Every kernel
+        #[arg(long)]
+        all: bool,
+    },
     /// Runs the fuzz targets of the protocols
     Fuzz {
         /// Only this one
@@ -139,6 +163,22 @@ fn run(verb: Verb) -> Result<ExitCode> {
                 connections,
             },
         )),
+        Verb::Vm {
+            kernels,
+            all,
+            update,
+            command,
+        } => verb::vm::run(
+            &workspace,
+            &progress,
+            &verb::vm::Request {
+                kernels,
+                all,
+                command,
+                update,
+            },
+        ),
+        Verb::Load { kernels, all } => done(verb::load::run(&workspace, &progress, &kernels, all)),
         Verb::Fuzz { target, seconds } => done(verb::fuzz::run(
             &workspace,
             &progress,

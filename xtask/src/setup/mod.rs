@@ -2,10 +2,12 @@
 
 pub(crate) mod apt;
 pub(crate) mod bpf_linker;
+pub(crate) mod cross;
 pub(crate) mod go;
 pub(crate) mod mounts;
+pub(crate) mod packages;
 pub(crate) mod postgres;
-mod private_apt;
+pub(crate) mod private_apt;
 pub(crate) mod python;
 pub(crate) mod rust_src;
 pub(crate) mod versions;
@@ -18,7 +20,7 @@ use anyhow::{Context, Result};
 use sha2::{Digest, Sha256};
 
 /// An installation below `target/tools` that knows what it was made from.
-struct Stamp<'a> {
+pub(crate) struct Stamp<'a> {
     folder: &'a Path,
     wanted: String,
 }
@@ -26,7 +28,7 @@ struct Stamp<'a> {
 impl<'a> Stamp<'a> {
     const FILE: &'static str = ".made-from";
 
-    fn new(folder: &'a Path, ingredients: &[&[u8]]) -> Self {
+    pub(crate) fn new(folder: &'a Path, ingredients: &[&[u8]]) -> Self {
         let mut hash = Sha256::new();
         for ingredient in ingredients {
             hash.update((ingredient.len() as u64).to_le_bytes());
@@ -38,12 +40,12 @@ impl<'a> Stamp<'a> {
         }
     }
 
-    fn is_current(&self) -> bool {
+    pub(crate) fn is_current(&self) -> bool {
         fs::read_to_string(self.folder.join(Self::FILE)).is_ok_and(|found| found == self.wanted)
     }
 
     /// Removes what an older or interrupted installation left.
-    fn clear(&self) -> Result<()> {
+    pub(crate) fn clear(&self) -> Result<()> {
         if self.folder.exists() {
             fs::remove_dir_all(self.folder).with_context(|| format!("removing {}", self.folder.display()))?;
         }
@@ -51,7 +53,7 @@ impl<'a> Stamp<'a> {
     }
 
     /// Written last: its presence says that the installation is whole.
-    fn write(&self) -> Result<()> {
+    pub(crate) fn write(&self) -> Result<()> {
         let file = self.folder.join(Self::FILE);
         fs::write(&file, &self.wanted).with_context(|| format!("writing {}", file.display()))
     }

@@ -23,6 +23,11 @@ impl PrivateApt {
     /// # Errors
     /// Only Debian itself has the keys to what its archive sends.
     pub(crate) fn create(folder: &Path, suite: &str) -> Result<Self> {
+        Self::create_for(folder, suite, None)
+    }
+
+    /// The same for another architecture than this machine's, by Debian's name of it.
+    pub(crate) fn create_for(folder: &Path, suite: &str, architecture: Option<&str>) -> Result<Self> {
         if find_in_path("apt-get").is_none() || !Path::new(KEYRING).is_file() {
             bail!("this machine is not Debian");
         }
@@ -48,8 +53,11 @@ impl PrivateApt {
              Acquire::Check-Valid-Until \"false\";\n",
             sources.display()
         );
+        let architecture = architecture.map_or_else(String::new, |name| {
+            format!("APT::Architecture \"{name}\";\nAPT::Architectures {{ \"{name}\"; }};\n")
+        });
         Ok(Self {
-            settings: write(folder, "apt.conf", &settings)?,
+            settings: write(folder, "apt.conf", &(settings + &architecture))?,
             folder: folder.to_owned(),
         })
     }
@@ -73,10 +81,7 @@ impl PrivateApt {
 
     /// The newest packaging of that upstream version.
     pub(crate) fn find(&self, package: &str, version: &str) -> Result<Option<String>> {
-        let listed = Cmd::new("apt-cache")
-            .args(["madison", package])
-            .env("APT_CONFIG", &self.settings)
-            .output()?;
+        let listed = self.cache(&["madison", package])?;
         // rust-src | 1.95.0+dfsg1-2~bpo13+1 | ADDRESS SUITE/main amd64 Packages
         let mut found = listed
             .lines()
@@ -89,6 +94,47 @@ impl PrivateApt {
                     .is_some_and(|rest| rest.starts_with(['+', '-']))
             })
             .map(ToOwned::to_owned))
+    }
+
+    /// The newest version of a package that belongs to a series: `6.12.117-1` to `6.12`.
+    pub(crate) fn newest(&self, package: &str, series: &str) -> Result<Option<String>> {
+        let listed = self.cache(&["madison", package])?;
+        let versions = listed.lines().filter_map(|line| line.split('|').nth(1));
+        Ok(versions
+            .map(str::trim)
+            .find(|version| {
+                version
+                    .strip_prefix(series)
+                    .is_some_and(|rest| rest.starts_with('.'))
+            })
+            .map(ToOwned::to_owned))
+    }
+
+    /// What the archive says of a package, `NAME=VERSION`; nothing if there is none.
+    pub(crate) fn describe(&self, package: &str) -> Result<String> {
+        self.cache(&["show", package])
+    }
+
+    /// These packages and all that they need, each `NAME=VERSION`.
+    pub(crate) fn with_dependencies(&self, packages: &[&str]) -> Result<Vec<String>> {
+        let listed = self
+            .get()
+            .args(["-q", "install", "--print-uris", "--no-install-recommends"])
+            .args(packages)
+            .output()?;
+        // 'ADDRESS' NAME_VERSION_ARCHITECTURE.deb SIZE HASH
+        let files = listed
+            .lines()
+            .filter(|line| line.starts_with('\''))
+            .filter_map(|line| line.split_whitespace().nth(1));
+        Ok(files.filter_map(name_and_version).collect())
+    }
+
+    fn cache(&self, arguments: &[&str]) -> Result<String> {
+        Cmd::new("apt-cache")
+            .args(arguments)
+            .env("APT_CONFIG", &self.settings)
+            .output()
     }
 
     /// The packages that are in the folder.
@@ -106,9 +152,29 @@ impl PrivateApt {
     }
 }
 
+fn name_and_version(file: &str) -> Option<String> {
+    let mut parts = file.split('_');
+    let (name, version) = (parts.next()?, parts.next()?);
+    Some(format!("{name}={}", version.replace("%3a", ":")))
+}
+
 fn write(folder: &Path, name: &str, text: &str) -> Result<PathBuf> {
     let file = folder.join(name);
     fs::write(&file, text)
         .with_context(|| format!("writing {}", file.display()))
         .map(|()| file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_name_their_package_and_version() {
+        assert_eq!(
+            name_and_version("qemu-system-x86_1%3a10.0.2+ds-2_amd64.deb").as_deref(),
+            Some("qemu-system-x86=1:10.0.2+ds-2")
+        );
+        assert_eq!(name_and_version("nothing"), None);
+    }
 }

@@ -6,6 +6,8 @@ use anyhow::Result;
 
 use crate::command::cargo;
 use crate::progress::Progress;
+use crate::setup::cross;
+use crate::vm::kernels::Machine;
 use crate::workspace::Workspace;
 
 /// How the agent is compiled.
@@ -15,6 +17,16 @@ pub(crate) enum Profile {
     Dev,
     /// What is measured and shipped.
     Release,
+}
+
+/// Builds the agent for another machine and returns its executable; for this one it is what the tests use.
+pub(crate) fn build_for(workspace: &Workspace, progress: &Progress, machine: Machine) -> Result<PathBuf> {
+    if machine.is_this() {
+        return build(workspace, progress, Profile::Dev);
+    }
+    progress.step(format!("the agent ({})", machine.rust()), |step| {
+        cross::build(workspace, "sidelight", step)
+    })
 }
 
 /// Builds the agent and returns its executable.

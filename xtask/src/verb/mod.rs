@@ -6,5 +6,7 @@ pub(crate) mod build_ebpf;
 pub(crate) mod ci;
 pub(crate) mod fuzz;
 pub(crate) mod lint;
+pub(crate) mod load;
 pub(crate) mod run;
 pub(crate) mod test;
+pub(crate) mod vm;

@@ -10,6 +10,7 @@ use anyhow::Result;
 use super::build_ebpf;
 use crate::progress::Progress;
 use crate::setup;
+use crate::vm;
 use crate::workspace::Workspace;
 use outcome::{Failure, Outcome, Skip};
 
@@ -32,6 +33,13 @@ pub(crate) fn run(workspace: &Workspace, progress: &Progress, request: &Request)
         .is_none_or(|filter| KERNEL_SIDE.contains(filter))
     {
         kernel_side(workspace, progress, &mut outcome);
+    }
+    if request
+        .filter
+        .as_deref()
+        .is_none_or(|filter| OTHER_KERNELS.contains(filter))
+    {
+        other_kernels(workspace, progress, &mut outcome);
     }
     outcome.report(progress);
     Ok(if outcome.is_good() {
@@ -123,6 +131,50 @@ const OPENTELEMETRY: &str = "agent/tests/apps/opentelemetry.lock";
 
 /// The variable that names the file for tables of results.
 const REPORT: &str = "SIDELIGHT_TEST_REPORT";
+
+/// The tests on other kernels, each with the name of kernel and tier behind it.
+const OTHER_KERNELS: &str = "kernels";
+
+/// The scenario on the first kernel of the list, with every tier.
+fn other_kernels(workspace: &Workspace, progress: &Progress, outcome: &mut Outcome) {
+    let laboratory = progress.step("QEMU", |step| vm::Laboratory::ensure(workspace, step));
+    let kernels = &vm::kernels::KERNELS[..1];
+    let ready = laboratory.and_then(|laboratory| {
+        // What cannot be had is no failure of the tests.
+        progress.step("a kernel", |step| {
+            vm::Laboratory::prepare(workspace, &kernels[0], step)
+        })?;
+        Ok(laboratory)
+    });
+    let laboratory = match ready {
+        Ok(laboratory) => laboratory,
+        Err(error) => {
+            outcome.skipped.push(Skip {
+                name: OTHER_KERNELS.to_owned(),
+                reason: format!("{error:#}"),
+            });
+            return;
+        }
+    };
+    let failure = |name: String, output: String| Failure {
+        name,
+        again: format!("cargo xtask vm {}", kernels[0].name()),
+        output,
+    };
+    match super::vm::scenario(workspace, progress, &laboratory, kernels) {
+        Ok(rows) => {
+            outcome.passed += rows.iter().filter(|row| row.is_good()).count();
+            let bad = rows.iter().filter(|row| !row.is_good());
+            outcome.failed.extend(bad.map(|row| {
+                let name = format!("{OTHER_KERNELS}::{}", row.name());
+                failure(name, row.differences.join("\n"))
+            }));
+        }
+        Err(error) => outcome
+            .failed
+            .push(failure(OTHER_KERNELS.to_owned(), format!("{error:#}"))),
+    }
+}
 
 const KERNEL_SIDE: &str = "the checked-in kernel side is what its sources give";
 

@@ -1,0 +1,110 @@
+//! Server, client and agent together.
+
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    process::Command,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::{
+    child::{self, Program},
+    normal,
+};
+
+/// How long the server may take until it waits for the first request.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// Runs the scenario and prints its spans; what the agent says of itself goes to standard error.
+pub(crate) fn run(agent: &str, tier: &str) -> Result<()> {
+    let folder = Folder::create()?;
+    let own = env::current_exe().context("asking for this program's own path")?;
+    let mut server = Program::start(Command::new(&own).arg("serve").arg(&folder.0))?;
+    server.wait_for("ready")?;
+    let places = places(&server);
+    let named = places.iter().map(|(name, address)| format!("{name}={address}"));
+    let mut client = Program::start(Command::new(&own).arg("call").args(named))?;
+    client.wait_for("connected")?;
+    wait_until_reading(server.pid())?;
+
+    let mut agent = Program::start(Command::new(agent).args([
+        "attach",
+        "--output",
+        "json",
+        "--tier",
+        tier,
+        "--pid",
+        &server.pid().to_string(),
+        "--pid",
+        &client.pid().to_string(),
+    ]))?;
+    agent.wait_for("ready: watching 2 process(es), tier ")?;
+    client.tell("begin")?;
+    let calls: usize = client.wait_for("calls")?.parse().context("the number of calls")?;
+    let complete = agent.wait_until("the spans of both ends of every call", |lines| {
+        (spans(lines).count() >= 2 * calls).then_some(())
+    });
+    agent.interrupt()?;
+    // The thread that answers this has waited in one of the hooked functions since before the hooks went.
+    client.tell("end")?;
+    client.wait_for("late")?;
+
+    child::say(&agent.words());
+    let spans: Vec<&str> = spans(&agent.seen).collect();
+    if let Err(error) = complete {
+        child::say(&format!("{error:#}"));
+    }
+    for line in normal::lines(&spans, &places, &folder.0)? {
+        child::print(&line)?;
+    }
+    Ok(())
+}
+
+fn spans(lines: &[String]) -> impl Iterator<Item = &str> {
+    lines
+        .iter()
+        .map(String::as_str)
+        .filter(|line| line.starts_with('{'))
+}
+
+fn places(server: &Program) -> Vec<(String, String)> {
+    let place = |line: &String| {
+        let (name, address) = line.strip_prefix("place ")?.split_once(' ')?;
+        Some((name.to_owned(), address.to_owned()))
+    };
+    server.seen.iter().filter_map(place).collect()
+}
+
+/// Waits until a thread of the server waits in a read, so that the agent finds it there.
+fn wait_until_reading(pid: u32) -> Result<()> {
+    let deadline = Instant::now() + PATIENCE;
+    let reading = format!("{} ", libc::SYS_recvfrom);
+    while Instant::now() < deadline {
+        let threads = fs::read_dir(format!("/proc/{pid}/task"))?.flatten();
+        let mut calls = threads.map(|thread| fs::read_to_string(thread.path().join("syscall")));
+        if calls.any(|call| call.is_ok_and(|call| call.starts_with(&reading))) {
+            return Ok(());
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    bail!("no thread of the server waits for the first request")
+}
+
+/// A folder that goes again.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn create() -> Result<Self> {
+        let path = env::temp_dir().join(format!("golden-{}", std::process::id()));
+        fs::create_dir_all(&path).with_context(|| format!("creating {}", path.display()))?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all::<&Path>(&self.0);
+    }
+}

@@ -1,0 +1,176 @@
+//! `cargo xtask vm`: other kernels than this machine's, in virtual machines.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+
+use super::build::{self, Profile};
+use crate::command::Cmd;
+use crate::progress::{Progress, print};
+use crate::readme;
+use crate::vm::golden::{self, EXPECTED};
+use crate::vm::kernels::KERNELS;
+use crate::vm::results::{self, Row};
+use crate::vm::{Files, Kernel, Laboratory, Outcome};
+use crate::workspace::Workspace;
+
+/// How long one kernel may take: it interprets every instruction, on a machine that may be busy.
+pub(crate) const LIMIT: Duration = Duration::from_mins(12);
+
+/// What is asked for.
+pub(crate) struct Request {
+    /// Parts of kernels' names; none: the first kernel.
+    pub(crate) kernels: Vec<String>,
+    pub(crate) all: bool,
+    /// A shell command instead of the scenario.
+    pub(crate) command: Vec<String>,
+    /// Write down what this machine's own kernel gives.
+    pub(crate) update: bool,
+}
+
+/// Runs the scenario with every tier on each kernel, and prints a table of what came of it.
+pub(crate) fn run(workspace: &Workspace, progress: &Progress, request: &Request) -> Result<ExitCode> {
+    if request.update {
+        return update(workspace, progress).map(|()| ExitCode::SUCCESS);
+    }
+    let kernels = chosen(request)?;
+    let laboratory = progress.step("QEMU", |step| Laboratory::ensure(workspace, step))?;
+    if !request.command.is_empty() {
+        return command(
+            workspace,
+            progress,
+            &laboratory,
+            &kernels,
+            &request.command.join(" "),
+        );
+    }
+    let rows = scenario(workspace, progress, &laboratory, &kernels)?;
+    let table = results::table(&rows);
+    print(&table)?;
+    let good = rows.iter().all(Row::is_good);
+    if good && request.all {
+        readme::replace(workspace, "kernels", &table)?;
+    }
+    Ok(if good {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+/// The scenario on each of these kernels.
+pub(crate) fn scenario(
+    workspace: &Workspace,
+    progress: &Progress,
+    laboratory: &Laboratory,
+    kernels: &[Kernel],
+) -> Result<Vec<Row>> {
+    let expected = golden::expected(workspace)?;
+    let mut rows = Vec::new();
+    for kernel in kernels {
+        let files = files(workspace, progress, kernel)?;
+        let name = kernel.name();
+        let outcome = progress.step(format!("kernel {name}"), |step| {
+            let outcome = laboratory.run(workspace, kernel, &files, &golden::command(kernel), LIMIT, step)?;
+            let found = results::rows(*kernel, &outcome, &expected);
+            if !found.iter().all(Row::is_good) {
+                step.flawed();
+            }
+            rows.extend(found);
+            Ok(outcome)
+        });
+        match outcome {
+            Ok(outcome) => say_differences(progress, &rows, kernel, &outcome)?,
+            Err(error) => rows.push(Row::failed(*kernel, &error)),
+        }
+    }
+    Ok(rows)
+}
+
+/// The agent and the scenario.
+pub(crate) fn files(workspace: &Workspace, progress: &Progress, kernel: &Kernel) -> Result<Files> {
+    let agent = build::build_for(workspace, progress, kernel.machine)?;
+    let program = progress.step("the scenario", |step| {
+        golden::build(workspace, kernel.machine, step)
+    })?;
+    golden::files(&agent, &program)
+}
+
+/// Shows what is wrong; the log goes when nothing is.
+fn say_differences(progress: &Progress, rows: &[Row], kernel: &Kernel, outcome: &Outcome) -> Result<()> {
+    let mut good = outcome.code == 0;
+    for row in rows.iter().filter(|row| row.kernel == *kernel && !row.is_good()) {
+        good = false;
+        progress.say(format!(
+            "          {}:\n{}",
+            row.name(),
+            row.differences.join("\n")
+        ));
+    }
+    if good {
+        std::fs::remove_file(&outcome.log).with_context(|| format!("removing {}", outcome.log.display()))?;
+    } else {
+        progress.say(format!("          the whole console: {}", outcome.log.display()));
+    }
+    Ok(())
+}
+
+fn chosen(request: &Request) -> Result<Vec<Kernel>> {
+    if request.kernels.is_empty() && !request.all {
+        return Ok(KERNELS[..1].to_vec());
+    }
+    named(&request.kernels, request.all)
+}
+
+/// The kernels whose names contain one of these parts, or all.
+pub(crate) fn named(parts: &[String], all: bool) -> Result<Vec<Kernel>> {
+    if all {
+        return Ok(KERNELS.to_vec());
+    }
+    let wanted = |kernel: &&Kernel| parts.iter().any(|part| kernel.name().contains(part));
+    let chosen: Vec<Kernel> = KERNELS.iter().filter(wanted).copied().collect();
+    if chosen.is_empty() {
+        let names: Vec<String> = KERNELS.iter().map(Kernel::name).collect();
+        bail!("no kernel is called so; there are {}", names.join(", "));
+    }
+    Ok(chosen)
+}
+
+fn command(
+    workspace: &Workspace,
+    progress: &Progress,
+    laboratory: &Laboratory,
+    kernels: &[Kernel],
+    command: &str,
+) -> Result<ExitCode> {
+    let mut code = 0;
+    for kernel in kernels {
+        let files = files(workspace, progress, kernel)?;
+        let outcome = progress.step(format!("kernel {}", kernel.name()), |step| {
+            laboratory.run(workspace, kernel, &files, command, LIMIT, step)
+        })?;
+        print(&outcome.output)?;
+        code = code.max(outcome.code);
+    }
+    Ok(ExitCode::from(u8::try_from(code).unwrap_or(1)))
+}
+
+fn update(workspace: &Workspace, progress: &Progress) -> Result<()> {
+    let agent = build::build(workspace, progress, Profile::Dev)?;
+    let here = KERNELS
+        .iter()
+        .map(|kernel| kernel.machine)
+        .find(|machine| machine.is_this())
+        .context("the scenario is not built for this architecture")?;
+    let program = progress.step("the scenario", |step| golden::build(workspace, here, step))?;
+    let spans = progress.step("the scenario on this kernel", |_| {
+        Cmd::new(&program)
+            .arg("scenario")
+            .arg(&agent)
+            .arg("tracepoint")
+            .output()
+    })?;
+    let file = workspace.root.join(EXPECTED);
+    std::fs::write(&file, spans + "\n").with_context(|| format!("writing {}", file.display()))
+}
