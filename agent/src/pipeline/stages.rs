@@ -23,8 +23,10 @@ use crate::{
     inspect::units::Probe,
 };
 
-/// Records taken from the ring buffer between two looks at everything else.
+/// Records taken from the ring buffer at once.
 const BATCH: usize = 4096;
+/// So often between two looks at everything else: what has its place must go on also while more comes than can be taken.
+const BATCHES: usize = 2;
 /// How often what is old is looked for.
 const TIDY_EVERY_NANOS: u64 = 1_000_000_000;
 
@@ -141,9 +143,7 @@ impl Stages {
         self.reader
             .wait(wait)
             .context("the ring buffer cannot be waited for")?;
-        // Before the events are taken: all that happened before this moment will have been taken then.
-        let now = monotonic_nanos();
-        while self.take_batch() == BATCH {}
+        let now = self.take_events();
         for (pid, probes) in self.programs.units.take_wanted() {
             self.probe(pid, &probes);
         }
@@ -234,6 +234,17 @@ impl Stages {
             self.programs.rest.rests(pid);
         }
         tracing::debug!(pids = ?unneeded, "where their units start others is not probed at present");
+    }
+
+    /// Takes events; returns the moment before which all that happened has been taken.
+    fn take_events(&mut self) -> u64 {
+        let before = monotonic_nanos();
+        let drained = (0..BATCHES).any(|_| self.take_batch() < BATCH);
+        if drained {
+            before
+        } else {
+            self.flow.newest().min(before)
+        }
     }
 
     fn take_batch(&mut self) -> usize {
