@@ -1,4 +1,4 @@
-//! sidelight: HTTP and SQL spans of untouched programs, seen from the kernel.
+//! sidelight: HTTP and SQL spans and metrics of untouched programs, seen from the kernel.
 #![expect(
     unreachable_pub,
     reason = "in a binary, pub says what a module offers to its siblings"
@@ -17,6 +17,7 @@ mod inspect;
 mod live;
 mod logging;
 mod memory;
+mod metrics;
 mod pipeline;
 mod span;
 

@@ -9,6 +9,7 @@
 //! and the present is [`flow`], which a recorded run goes through as well. Bounded are the ring buffer (the kernel side
 //! counts its drops), what waits in Order, the exporters' queue and the channel to stdout (both count what they drop).
 
+mod emit;
 mod flow;
 #[cfg(test)]
 mod replay;
@@ -32,6 +33,7 @@ use tokio::sync::oneshot;
 use crate::{
     attach::{self, Choice, KernelSettings},
     config::{Level, Selector, Settings, Tier},
+    export::prometheus::Prometheus,
     inspect, memory,
 };
 use sinks::Sinks;
@@ -52,9 +54,12 @@ pub async fn run(
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> anyhow::Result<()> {
     inspect::tracefs()?;
-    if let Some(address) = settings.export.prometheus {
-        tracing::warn!(%address, "--prometheus has no effect: this version exports spans, no metrics yet");
-    }
+    let (prometheus, scrapes) = match settings.export.prometheus {
+        Some(address) => Prometheus::start(address)
+            .await
+            .map(|(endpoint, scrapes)| (Some(endpoint), Some(scrapes)))?,
+        None => (None, None),
+    };
     let sinks = Arc::new(Sinks::start(&settings)?);
     let (kernel, refused) = attach::start(&kernel_settings(&settings), choice(settings.tier))?;
     let tier = kernel.hooks.tier().name();
@@ -64,8 +69,12 @@ pub async fn run(
             attach::list_refusals(&refused)
         );
     }
-    let mut stages = Stages::new(&settings, kernel, Arc::clone(&sinks))?;
+    let mut stages = Stages::new(&settings, kernel, Arc::clone(&sinks), scrapes)?;
     stages.watch_selected()?;
+    if let Some(prometheus) = &prometheus {
+        prometheus.ready();
+        tracing::info!("metrics at http://{}/metrics", prometheus.address());
+    }
     memory::give_back();
     say(&format!(
         "ready: watching {} process(es), tier {tier}",

@@ -49,7 +49,7 @@ pub enum Status {
 }
 
 /// An attribute's value.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Value {
     /// Text.
     String(String),

@@ -67,6 +67,11 @@ impl Order {
             .insert(self.held.len() - after, Held { key, fixed, payload });
     }
 
+    /// When the latest event happened that was put.
+    pub fn newest(&self) -> u64 {
+        self.newest
+    }
+
     /// The next event, if nothing before it can come any more; `now` in monotonic nanoseconds: everything that
     /// happened before that was put already, unless it is newer than the window.
     pub fn next(&mut self, now: u64) -> Option<Held> {

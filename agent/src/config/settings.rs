@@ -37,6 +37,8 @@ pub struct Settings {
     pub resource: Resource,
     /// Which traces are kept.
     pub sampler: Sampler,
+    /// What bounds the metrics.
+    pub metrics: MetricsLimits,
     /// The agent's own log.
     pub log: Log,
 }
@@ -225,6 +227,24 @@ impl Default for LeaveOut {
             server: true,
             client: true,
             database: true,
+        }
+    }
+}
+
+/// What bounds the metrics.
+#[derive(Clone, Copy, Debug)]
+pub struct MetricsLimits {
+    /// Series of one metric of one process, that of the overflow included; default 2000, as the SDK specification has it.
+    pub series: usize,
+    /// How long a series is kept to which nothing is added; default 10 min.
+    pub idle: Duration,
+}
+
+impl Default for MetricsLimits {
+    fn default() -> Self {
+        Self {
+            series: 2000,
+            idle: Duration::from_mins(10),
         }
     }
 }

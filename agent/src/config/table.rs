@@ -271,6 +271,20 @@ pub static SETTINGS: &[Setting] = &[
         )
     },
     one(
+        "metrics.max_series",
+        None,
+        "SIDELIGHT_METRICS_MAX_SERIES",
+        "2000",
+        |draft, text| set(&mut draft.settings.metrics.series, parse::count(text)),
+    ),
+    one(
+        "metrics.idle",
+        None,
+        "SIDELIGHT_METRICS_IDLE",
+        "10m",
+        |draft, text| set(&mut draft.settings.metrics.idle, parse::duration(text)),
+    ),
+    one(
         "threads_only",
         None,
         "SIDELIGHT_THREADS_ONLY",

@@ -11,6 +11,7 @@ mod encode;
 mod error;
 mod health;
 mod partial;
+pub mod prometheus;
 pub mod resource;
 mod statistics;
 #[cfg(test)]

@@ -44,6 +44,11 @@ impl<K: KernelTable, I: Ids> Flow<K, I> {
         self.go_on(0);
     }
 
+    /// When the latest event happened that was taken.
+    pub fn newest(&self) -> u64 {
+        self.order.newest()
+    }
+
     /// Gives what has waited long enough its place. All events before `now` have been taken.
     pub fn turn(&mut self, now: u64, placed: &mut Vec<Placed>) {
         self.go_on(now);

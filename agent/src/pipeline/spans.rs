@@ -7,7 +7,7 @@ use opentelemetry_sdk::trace::{IdGenerator as _, RandomIdGenerator};
 use crate::{
     capture::Clock,
     config::Sampler,
-    conventions,
+    conventions::Description,
     correlate::{Ids, Placed},
     discover::Process,
     span::{Span, SpanId, TraceId},
@@ -28,14 +28,14 @@ impl Ids for RandomIds {
 }
 
 /// Puts a span together.
-pub fn span(placed: Placed, process: Arc<Process>, clock: &Clock, redact_query: bool) -> Span {
+pub fn span(placed: Placed, described: Description, process: Arc<Process>, clock: &Clock) -> Span {
     let exchange = &placed.located.exchange;
-    let conventions::Description {
+    let Description {
         name,
         kind,
         status,
         attributes,
-    } = conventions::describe(exchange, &placed.located.endpoints, redact_query);
+    } = described;
     Span {
         trace_id: placed.trace_id,
         span_id: placed.span_id,

@@ -9,22 +9,27 @@ use aya::maps::{self, MapData, PerCpuArray};
 use aya_log::EbpfLogger;
 
 use super::{
+    emit::Spans,
     flow::Flow,
     sinks::Sinks,
-    spans::{self, RandomIds},
+    spans::RandomIds,
     statistics::{self, Statistics},
 };
 use crate::{
     attach::{Hooks, Kernel, Rest},
-    capture::{self, Clock, Event, KernelMaps, Processes, Reader, Recorder, Units, monotonic_nanos},
-    config::{Sampler, Settings},
-    correlate::{LeftOut, Placed},
+    capture::{self, Event, KernelMaps, Processes, Reader, Recorder, Units, monotonic_nanos},
+    config::Settings,
+    correlate::Placed,
     discover::{Discovery, SyscallSet},
+    export::prometheus::Scrapes,
     inspect::units::Probe,
+    metrics::{Metrics, Snapshot},
 };
 
-/// Records taken from the ring buffer between two looks at everything else.
+/// Records taken from the ring buffer at once.
 const BATCH: usize = 4096;
+/// So often between two looks at everything else: what has its place must go on also while more comes than can be taken.
+const BATCHES: usize = 2;
 /// How often what is old is looked for.
 const TIDY_EVERY_NANOS: u64 = 1_000_000_000;
 
@@ -45,6 +50,8 @@ pub struct Stages {
     /// Calls that had begun before they could be seen and have not ended.
     waiting: Vec<u64>,
     tidied_at: u64,
+    /// Who wants to see the metrics.
+    scrapes: Option<Scrapes>,
 }
 
 /// What is known of the watched programs.
@@ -54,21 +61,17 @@ struct Programs {
     rest: Rest,
 }
 
-/// The way from a placed exchange to the sinks.
-struct Spans {
-    clock: Clock,
-    sinks: Arc<Sinks>,
-    sampler: Sampler,
-    redact_query: bool,
-    statistics: Statistics,
-}
-
 impl Stages {
     /// All stages, nothing hooked yet.
     ///
     /// # Errors
     /// When a thread cannot be started.
-    pub fn new(settings: &Settings, kernel: Kernel, sinks: Arc<Sinks>) -> anyhow::Result<Self> {
+    pub fn new(
+        settings: &Settings,
+        kernel: Kernel,
+        sinks: Arc<Sinks>,
+        scrapes: Option<Scrapes>,
+    ) -> anyhow::Result<Self> {
         let Kernel {
             mut hooks,
             events,
@@ -103,11 +106,12 @@ impl Stages {
                 rest: Rest::default(),
             },
             flow: Flow::new(told, settings.leave_out, kernel, RandomIds::default(), now),
-            spans: Spans::new(settings, sinks),
+            spans: Spans::new(settings, sinks, scrapes.is_some()),
             placed: Vec::new(),
             hook_all: super::selects_new(&settings.select),
             waiting: Vec::new(),
             tidied_at: now,
+            scrapes,
         })
     }
 
@@ -154,20 +158,23 @@ impl Stages {
         self.reader
             .wait(wait)
             .context("the ring buffer cannot be waited for")?;
-        // Before the events are taken: all that happened before this moment will have been taken then.
-        let now = monotonic_nanos();
-        while self.take_batch() == BATCH {}
+        let now = self.take_events();
         for (pid, probes) in self.programs.units.take_wanted() {
             self.probe(pid, &probes);
         }
         self.spans.clock.refresh(now);
         self.flow.turn(now, &mut self.placed);
         self.follow_needed(now);
-        self.spans.emit(&mut self.placed, &mut self.programs.processes);
+        self.spans
+            .emit(&mut self.placed, &mut self.programs.processes, now);
+        self.answer_scrapes();
         if now.saturating_sub(self.tidied_at) >= TIDY_EVERY_NANOS {
             self.tidied_at = now;
             self.programs.processes.forget_ended(now);
             self.rest_unneeded(now);
+            if let Some(metrics) = &mut self.spans.metrics {
+                metrics.forget_idle(now);
+            }
             self.reader.flush_recording();
             self.tidy_waiting();
         }
@@ -179,7 +186,12 @@ impl Stages {
         while self.take_batch() == BATCH {}
         self.reader.flush_recording();
         self.flow.finish(&mut self.placed);
-        self.spans.emit(&mut self.placed, &mut self.programs.processes);
+        self.spans
+            .emit(&mut self.placed, &mut self.programs.processes, monotonic_nanos());
+        self.statistics()
+    }
+
+    fn statistics(&mut self) -> Statistics {
         let mut statistics = self.spans.statistics;
         statistics.kernel = statistics::read_kernel(&self.counters);
         statistics.tier = Some(self.hooks.tier());
@@ -250,6 +262,40 @@ impl Stages {
             self.programs.rest.rests(pid);
         }
         tracing::debug!(pids = ?unneeded, "where their units start others is not probed at present");
+    }
+
+    /// Shows the metrics to whoever wants to see them.
+    fn answer_scrapes(&mut self) {
+        let asking = self.scrapes.as_mut().map(Scrapes::take).unwrap_or_default();
+        if asking.is_empty() {
+            return;
+        }
+        let snapshot = Snapshot {
+            agent: self.statistics().pairs(),
+            watching: self.watching(),
+            tier: self.hooks.tier().name(),
+            processes: self
+                .spans
+                .metrics
+                .as_ref()
+                .map(Metrics::snapshot)
+                .unwrap_or_default(),
+        };
+        for asking in asking {
+            // Whoever went away meanwhile wants none.
+            let _ = asking.send(snapshot.clone());
+        }
+    }
+
+    /// Takes events; returns the moment before which all that happened has been taken.
+    fn take_events(&mut self) -> u64 {
+        let before = monotonic_nanos();
+        let drained = (0..BATCHES).any(|_| self.take_batch() < BATCH);
+        if drained {
+            before
+        } else {
+            self.flow.newest().min(before)
+        }
     }
 
     fn take_batch(&mut self) -> usize {
@@ -326,42 +372,6 @@ impl Programs {
             }
             kind::LISTEN if self.processes.is_running(pid) => self.units.is_up(pid),
             _ => {}
-        }
-    }
-}
-
-impl Spans {
-    fn new(settings: &Settings, sinks: Arc<Sinks>) -> Self {
-        Self {
-            clock: Clock::new(),
-            sinks,
-            sampler: settings.sampler,
-            redact_query: !settings.keep_query_values,
-            statistics: Statistics::default(),
-        }
-    }
-
-    fn emit(&mut self, placed: &mut Vec<Placed>, processes: &mut Processes) {
-        for placed in placed.drain(..) {
-            let Some(process) = processes.get(placed.located.exchange.request_unit.pid) else {
-                self.statistics.unselected += 1;
-                continue;
-            };
-            match placed.left_out {
-                Some(LeftOut::ExportedBySdk) => self.statistics.exported_by_sdk += 1,
-                Some(LeftOut::SdkExport) => self.statistics.sdk_exports += 1,
-                None => {}
-            }
-            if placed.left_out.is_some() {
-                continue;
-            }
-            if !spans::is_sampled(self.sampler, &placed) {
-                self.statistics.unsampled += 1;
-                continue;
-            }
-            self.statistics.spans += 1;
-            self.sinks
-                .submit(spans::span(placed, process, &self.clock, self.redact_query));
         }
     }
 }

@@ -51,20 +51,26 @@ pub fn read_kernel(counters: &PerCpuArray<MapData, u64>) -> [u64; COUNTERS_LEN a
     sums
 }
 
-impl fmt::Display for Statistics {
-    /// `name=value` pairs; what matters to everyone first, the rest only where it is not 0.
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+/// What is shown also where it is 0.
+const ALWAYS: usize = 3;
+
+impl Statistics {
+    /// All counts by name; what matters to everyone first.
+    pub fn pairs(&self) -> Vec<(&'static str, u64)> {
         let kernel = |counter: Counter| self.kernel[counter as usize];
-        write!(
-            out,
-            "events={} drops={} spans={}",
-            kernel(Counter::Events),
-            kernel(Counter::Drops),
-            self.spans
-        )?;
-        if let Some(tier) = self.tier {
-            write!(out, " tier={}", tier.name())?;
-        }
+        let first = [
+            ("events", kernel(Counter::Events)),
+            ("drops", kernel(Counter::Drops)),
+            ("spans", self.spans),
+        ];
+        let kernel_rest = Counter::ALL
+            .iter()
+            .filter(|(counter, _)| !matches!(counter, Counter::Events | Counter::Drops));
+        let kernel_rest = kernel_rest.map(|&(counter, name)| (name, kernel(counter)));
+        first.into_iter().chain(kernel_rest).chain(self.rest()).collect()
+    }
+
+    fn rest(&self) -> impl Iterator<Item = (&'static str, u64)> {
         let ConnectionCounts {
             session,
             gaps,
@@ -97,12 +103,24 @@ impl fmt::Display for Statistics {
             ("sdk_exports", self.sdk_exports),
             ("unsampled", self.unsampled),
         ];
-        let kernel_rest = Counter::ALL
-            .iter()
-            .filter(|(counter, _)| !matches!(counter, Counter::Events | Counter::Drops));
-        let kernel_rest = kernel_rest.map(|&(counter, name)| (name, kernel(counter)));
-        for (name, value) in kernel_rest.chain(rest).filter(|&(_, value)| value > 0) {
-            write!(out, " {name}={value}")?;
+        rest.into_iter()
+    }
+}
+
+impl fmt::Display for Statistics {
+    /// `name=value` pairs, of most only those that are not 0.
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut space = "";
+        for (place, (name, value)) in self.pairs().into_iter().enumerate() {
+            if place < ALWAYS || value > 0 {
+                write!(out, "{space}{name}={value}")?;
+                space = " ";
+            }
+            if place + 1 == ALWAYS
+                && let Some(tier) = self.tier
+            {
+                write!(out, " tier={}", tier.name())?;
+            }
         }
         Ok(())
     }

@@ -12,6 +12,7 @@ mod harness;
 mod http;
 mod lifecycle;
 mod load;
+mod metrics;
 mod namespaces;
 mod otlp;
 mod output;
@@ -92,6 +93,7 @@ fn main() -> Result<ExitCode> {
         namespaces::cases(),
         docker::cases(),
         otlp::cases(),
+        metrics::cases(),
         own_sdk::cases(),
         times::cases(),
         load::cases(),

@@ -1,0 +1,94 @@
+//! Where Prometheus scrapes: `/metrics`, `/healthz` and `/readyz`.
+//!
+//! The capture thread has the metrics, and nothing else touches them: a scrape asks it for a snapshot, which it gives
+//! between two batches, and writes the page itself.
+
+mod server;
+#[cfg(test)]
+mod tests;
+mod text;
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use thiserror::Error;
+use tokio::{
+    net::TcpListener,
+    sync::{mpsc, oneshot},
+    task::JoinHandle,
+};
+
+use crate::metrics::Snapshot;
+
+/// Scrapes that may wait for a snapshot; more are told to come back.
+const WAITING_MOST: usize = 16;
+
+/// Why nothing can be scraped.
+#[derive(Debug, Error)]
+pub enum PrometheusError {
+    /// The address is taken, or not this host's.
+    #[error("cannot listen on {address} for Prometheus: {source}; choose another address with --prometheus")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the kernel said.
+        source: std::io::Error,
+    },
+}
+
+/// The endpoint; it ends with this.
+#[derive(Debug)]
+pub struct Prometheus {
+    task: JoinHandle<()>,
+    ready: Arc<AtomicBool>,
+    address: SocketAddr,
+}
+
+/// The capture thread's end: who wants a snapshot.
+#[derive(Debug)]
+pub struct Scrapes(mpsc::Receiver<oneshot::Sender<Snapshot>>);
+
+impl Prometheus {
+    /// Listens on `address`; must be called inside a tokio runtime.
+    ///
+    /// # Errors
+    /// [`PrometheusError`] when that cannot be done.
+    pub async fn start(address: SocketAddr) -> Result<(Self, Scrapes), PrometheusError> {
+        let refused = |source| PrometheusError::Listen { address, source };
+        let listener = TcpListener::bind(address).await.map_err(refused)?;
+        let address = listener.local_addr().map_err(refused)?;
+        let (asked, scrapes) = mpsc::channel(WAITING_MOST);
+        let ready = Arc::new(AtomicBool::new(false));
+        let task = tokio::spawn(server::serve(listener, asked, Arc::clone(&ready)));
+        let endpoint = Self { task, ready, address };
+        Ok((endpoint, Scrapes(scrapes)))
+    }
+
+    /// Everything is attached.
+    pub fn ready(&self) {
+        self.ready.store(true, Ordering::Relaxed);
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+}
+
+impl Drop for Prometheus {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Scrapes {
+    /// Takes those who have asked since the last time.
+    pub fn take(&mut self) -> Vec<oneshot::Sender<Snapshot>> {
+        std::iter::from_fn(|| self.0.try_recv().ok()).collect()
+    }
+}

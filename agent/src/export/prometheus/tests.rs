@@ -1,0 +1,194 @@
+use std::sync::Arc;
+
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
+
+use super::{
+    text::{Format, text},
+    *,
+};
+use crate::{
+    config::MetricsLimits,
+    conventions::Description,
+    discover::Process,
+    metrics::{Exemplar, Measured, Metrics},
+    span::{SpanId, SpanKind, Status, TraceId},
+};
+
+fn snapshot() -> Snapshot {
+    let mut metrics = Metrics::new(MetricsLimits::default());
+    let process = Arc::new(Process {
+        pid: 7,
+        service_name: "shop".to_owned(),
+        service_instance_id: "7c1e".to_owned(),
+        resource_attributes: vec![("service.namespace".to_owned(), "a \"b\"\\\n".to_owned())],
+        ..Process::default()
+    });
+    let description = Description {
+        name: "SELECT".to_owned(),
+        kind: SpanKind::Client,
+        status: Status::Unset,
+        attributes: vec![("db.system.name", "postgresql".into())],
+    };
+    let exemplar = Exemplar {
+        trace_id: TraceId::from(0xab_u128),
+        span_id: SpanId::from(0xcd_u64),
+        unix_nanos: 1_700_000_000_250_000_000,
+    };
+    for (millis, exemplar) in [(3, Some(exemplar)), (250, None), (60_000, None)] {
+        let measured = Measured {
+            description: &description,
+            nanos: millis * 1_000_000,
+            exemplar,
+        };
+        metrics.add(&process, &measured, 0);
+    }
+    Snapshot {
+        processes: metrics.snapshot(),
+        agent: vec![("events", 12)],
+        watching: 1,
+        tier: "tracepoint",
+    }
+}
+
+/// The lines about one metric, without what names the process.
+fn lines(format: Format, about: &str) -> Vec<String> {
+    let page = text(&snapshot(), format);
+    let about = page.lines().filter(|line| line.contains(about));
+    about
+        .map(|line| line.replace("job=\"a \\\"b\\\"\\\\\\n/shop\",instance=\"7c1e\",", ""))
+        .collect()
+}
+
+#[test]
+fn a_histogram_as_openmetrics() {
+    let name = "db_client_operation_duration_seconds";
+    let bucket = |bound: &str, count: u64, exemplar: &str| {
+        format!("{name}_bucket{{db_system_name=\"postgresql\",le=\"{bound}\"}} {count}{exemplar}")
+    };
+    let trace = format!("{:032x}", 0xab);
+    let span = format!("{:016x}", 0xcd);
+    let exemplar = format!(" # {{trace_id=\"{trace}\",span_id=\"{span}\"}} 0.003 1700000000.250");
+    let expected = [
+        format!("# HELP {name} Duration of database client operations."),
+        format!("# TYPE {name} histogram"),
+        format!("# UNIT {name} seconds"),
+        bucket("0.001", 0, ""),
+        bucket("0.005", 1, &exemplar),
+        bucket("0.01", 1, ""),
+        bucket("0.05", 1, ""),
+        bucket("0.1", 1, ""),
+        bucket("0.5", 2, ""),
+        bucket("1.0", 2, ""),
+        bucket("5.0", 2, ""),
+        bucket("10.0", 2, ""),
+        bucket("+Inf", 3, ""),
+        format!("{name}_sum{{db_system_name=\"postgresql\"}} 60.253"),
+        format!("{name}_count{{db_system_name=\"postgresql\"}} 3"),
+    ];
+    assert_eq!(lines(Format::OpenMetrics, name), expected);
+    assert!(text(&snapshot(), Format::OpenMetrics).ends_with("\n# EOF\n"));
+}
+
+#[test]
+fn prometheus_own_format_has_no_exemplars_units_and_end() {
+    let page = text(&snapshot(), Format::Prometheus);
+    assert!(!page.contains(" # {") && !page.contains("# UNIT") && !page.contains("# EOF"));
+    assert_eq!(
+        lines(Format::Prometheus, "sidelight_events"),
+        [
+            "# HELP sidelight_events_total Of the agent's own counts; the same as in its last line on stderr.",
+            "# TYPE sidelight_events_total counter",
+            "sidelight_events_total 12"
+        ]
+    );
+    assert_eq!(
+        lines(Format::OpenMetrics, "sidelight_events")[1],
+        "# TYPE sidelight_events counter"
+    );
+}
+
+#[test]
+fn the_resource_is_the_target() {
+    let found = lines(Format::OpenMetrics, "target");
+    assert_eq!(found[1], "# TYPE target info");
+    assert!(
+        found[2].starts_with("target_info{service_name=\"shop\""),
+        "{found:?}"
+    );
+    assert!(found[2].contains("process_pid=\"7\"") && found[2].ends_with("} 1"));
+    assert_eq!(lines(Format::Prometheus, "target")[1], "# TYPE target_info gauge");
+}
+
+/// Asks the endpoint, and plays the capture thread; the status line, headers and body.
+async fn ask(endpoint: &Prometheus, scrapes: &mut Scrapes, request: &str) -> String {
+    let mut stream = TcpStream::connect(endpoint.address()).await.unwrap();
+    let request = format!("{request}\r\nHost: a\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    loop {
+        tokio::select! {
+            read = stream.read_to_string(&mut answer) => {
+                read.unwrap();
+                return answer;
+            }
+            Some(asking) = scrapes.0.recv() => asking.send(snapshot()).unwrap(),
+        }
+    }
+}
+
+#[tokio::test]
+async fn scrapes_get_what_they_accept() {
+    let local = SocketAddr::from(([127, 0, 0, 1], 0));
+    let (endpoint, mut scrapes) = Prometheus::start(local).await.unwrap();
+    let plain = ask(&endpoint, &mut scrapes, "GET /metrics HTTP/1.1").await;
+    assert!(plain.starts_with("HTTP/1.1 200 OK\r\n"), "{plain}");
+    assert!(plain.contains("content-type: text/plain; version=0.0.4"));
+    let accept =
+        "GET /metrics HTTP/1.1\r\nAccept: application/openmetrics-text;version=1.0.0,text/plain;q=0.5";
+    let open = ask(&endpoint, &mut scrapes, accept).await;
+    assert!(open.contains("content-type: application/openmetrics-text; version=1.0.0"));
+    assert!(open.ends_with("# EOF\n"));
+}
+
+#[tokio::test]
+async fn it_is_ready_when_everything_is_attached() {
+    let local = SocketAddr::from(([127, 0, 0, 1], 0));
+    let (endpoint, mut scrapes) = Prometheus::start(local).await.unwrap();
+    let mut status = async |request: &str| {
+        let answer = ask(&endpoint, &mut scrapes, request).await;
+        answer.split(' ').nth(1).and_then(|code| code.parse::<u16>().ok())
+    };
+    assert_eq!(status("GET /readyz HTTP/1.1").await, Some(503));
+    endpoint.ready();
+    assert_eq!(status("GET /readyz HTTP/1.1").await, Some(200));
+    assert_eq!(status("HEAD /healthz HTTP/1.1").await, Some(200));
+    assert_eq!(status("GET /other HTTP/1.1").await, Some(404));
+    assert_eq!(status("POST /metrics HTTP/1.1").await, Some(405));
+}
+
+#[tokio::test]
+async fn it_is_not_healthy_when_the_capture_thread_is_gone() {
+    let local = SocketAddr::from(([127, 0, 0, 1], 0));
+    let (endpoint, scrapes) = Prometheus::start(local).await.unwrap();
+    drop(scrapes);
+    let (_asked, none) = mpsc::channel(1);
+    let answer = ask(&endpoint, &mut Scrapes(none), "GET /healthz HTTP/1.1").await;
+    assert!(answer.starts_with("HTTP/1.1 503"), "{answer}");
+}
+
+#[tokio::test]
+async fn an_address_that_is_taken_is_named() {
+    let local = SocketAddr::from(([127, 0, 0, 1], 0));
+    let (endpoint, _scrapes) = Prometheus::start(local).await.unwrap();
+    let error = Prometheus::start(endpoint.address())
+        .await
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains(&endpoint.address().to_string()) && error.contains("--prometheus"),
+        "{error}"
+    );
+}

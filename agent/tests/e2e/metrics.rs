@@ -1,0 +1,169 @@
+//! Metrics, as Prometheus scrapes them.
+
+use std::{collections::HashSet, net::SocketAddr, process::Command};
+
+use anyhow::{Context as _, Result, ensure};
+
+use crate::{
+    Case,
+    harness::{
+        agent::{self, Agent},
+        apps::Server,
+        client::{Connection, get},
+        lab::{Lab, Need},
+        load::Load,
+        ports, until,
+    },
+};
+
+const REQUESTS: usize = 2_000;
+const STATUSES: [u16; 4] = [200, 200, 404, 500];
+const COUNT: &str = "http_server_request_duration_seconds_count";
+
+pub(crate) fn cases() -> Vec<Case> {
+    vec![
+        Case::new(
+            "metrics::counts_are_exact_where_one_trace_in_a_hundred_is_kept",
+            &[Need::Root, Need::Go],
+            exact,
+        ),
+        Case::new(
+            "metrics::an_address_that_is_taken",
+            &[Need::Root, Need::Go],
+            taken,
+        ),
+    ]
+}
+
+fn server(lab: &Lab) -> Result<Server> {
+    let port = ports::free()?;
+    let mut command = Command::new(lab.go_test_app()?);
+    command.args(["-listen", &format!("127.0.0.1:{port}")]);
+    Server::on_port("the Go server", command, port)
+}
+
+fn command(server: &Server, prometheus: SocketAddr) -> Command {
+    let pid = server.pid().to_string();
+    let mut command = agent::command(&["attach", "--output", "json", "--pid", &pid]);
+    command.args(["--prometheus", &prometheus.to_string()]);
+    command
+}
+
+fn exact(lab: &Lab) -> Result<()> {
+    let server = server(lab)?;
+    let prometheus = ports::local(ports::free()?);
+    let mut command = command(&server, prometheus);
+    command.envs([
+        ("OTEL_TRACES_SAMPLER", "traceidratio"),
+        ("OTEL_TRACES_SAMPLER_ARG", "0.01"),
+    ]);
+    let agent = Agent::start(command)?;
+    ensure!(
+        get(&prometheus.into(), "/readyz")?.status == 200
+            && get(&prometheus.into(), "/healthz")?.status == 200,
+        "the agent is not ready and well"
+    );
+
+    let target = |number: usize| {
+        let status = STATUSES[number % STATUSES.len()];
+        ("GET", format!("/status/{status}/{number}"))
+    };
+    let load = Load {
+        address: server.address.clone(),
+        requests: REQUESTS,
+        concurrency: 16,
+        keep_alive: true,
+        request: &target,
+    };
+    let answers = load.run()?;
+    let page = until("all requests in the metrics", || {
+        let page = scrape(prometheus).ok()?;
+        (page.sum(COUNT, "") as usize >= REQUESTS).then_some(page)
+    })?;
+    for status in STATUSES {
+        let answered = answers
+            .responses
+            .iter()
+            .filter(|response| response.status == status)
+            .count();
+        let label = format!("http_response_status_code=\"{status}\"");
+        let counted = page.sum(COUNT, &label) as usize;
+        ensure!(
+            counted == answered && answered > 0,
+            "{answered} answers with {status}, {counted} in the metrics"
+        );
+    }
+    ensure!(page.sum(COUNT, "") as usize == REQUESTS, "more than were sent");
+    let kept = page.sum("sidelight_spans_total", "") as usize;
+    let left_out = page.sum("sidelight_unsampled_total", "") as usize;
+    ensure!(
+        kept > 0 && kept < REQUESTS / 10 && kept + left_out == REQUESTS,
+        "{kept} spans kept, {left_out} left out"
+    );
+
+    let report = agent.settled(kept)?;
+    let spans: HashSet<(String, String)> = report
+        .spans
+        .into_iter()
+        .map(|span| (span.trace_id, span.span_id))
+        .collect();
+    let exemplars = page.exemplars()?;
+    ensure!(
+        !exemplars.is_empty() && exemplars.is_subset(&spans),
+        "exemplars {exemplars:?} that are none of the spans {spans:?}"
+    );
+    Ok(())
+}
+
+fn taken(lab: &Lab) -> Result<()> {
+    let server = server(lab)?;
+    let url = server.url()?;
+    let address: SocketAddr = url.trim_start_matches("http://").parse()?;
+    let ended = agent::finish(command(&server, address))?;
+    ensure!(
+        ended.status.code() == Some(1)
+            && ended.stderr.trim().lines().count() == 1
+            && ended.stderr.contains(&address.to_string())
+            && ended.stderr.contains("--prometheus"),
+        "{}: {}",
+        ended.status,
+        ended.stderr
+    );
+    Ok(())
+}
+
+/// A page of metrics.
+struct Page(String);
+
+fn scrape(address: SocketAddr) -> Result<Page> {
+    let mut connection = Connection::open(&address.into())?;
+    let accept = "Accept: application/openmetrics-text;version=1.0.0";
+    connection.send(format!("GET /metrics HTTP/1.1\r\nHost: a\r\n{accept}\r\n\r\n").as_bytes())?;
+    let response = connection.response("GET")?;
+    ensure!(response.status == 200, "{}", response.status);
+    Ok(Page(String::from_utf8(response.body)?))
+}
+
+impl Page {
+    /// The sum of the samples of one name that have `label`.
+    fn sum(&self, name: &str, label: &str) -> f64 {
+        let samples = self.0.lines().filter_map(|line| line.strip_prefix(name));
+        let samples = samples.filter(|rest| rest.starts_with(['{', ' ']) && rest.contains(label));
+        let values = samples.filter_map(|rest| rest.rsplit(' ').next()?.parse::<f64>().ok());
+        values.sum()
+    }
+
+    /// Trace and span of each exemplar.
+    fn exemplars(&self) -> Result<HashSet<(String, String)>> {
+        let exemplars = self.0.lines().filter_map(|line| line.split_once(" # {"));
+        exemplars
+            .map(|(_, exemplar)| {
+                let value = |name: &str| -> Result<String> {
+                    let (_, rest) = exemplar.split_once(&format!("{name}=\"")).context("no id")?;
+                    Ok(rest.split('"').next().unwrap_or_default().to_owned())
+                };
+                Ok((value("trace_id")?, value("span_id")?))
+            })
+            .collect()
+    }
+}
