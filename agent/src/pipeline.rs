@@ -63,14 +63,14 @@ pub async fn run(
     let sinks = Arc::new(Sinks::start(&settings)?);
     let (kernel, refused) = attach::start(&kernel_settings(&settings), choice(settings.tier))?;
     let tier = kernel.hooks.tier().name();
+    let mut stages = Stages::new(&settings, kernel, Arc::clone(&sinks), scrapes)?;
+    stages.watch_selected()?;
     if !refused.is_empty() {
         tracing::info!(
             "tier {tier} is used instead of a cheaper one: {}",
             attach::list_refusals(&refused)
         );
     }
-    let mut stages = Stages::new(&settings, kernel, Arc::clone(&sinks), scrapes)?;
-    stages.watch_selected()?;
     if let Some(prometheus) = &prometheus {
         prometheus.ready();
         tracing::info!("metrics at http://{}/metrics", prometheus.address());
