@@ -4,7 +4,7 @@ use std::{env, fmt::Write as _, path::PathBuf};
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum, error::ErrorKind};
 
-use crate::config::{self, CONFIG_VARIABLE, Defaults, Environment, Flags, Output, SETTINGS, Settings};
+use crate::config::{self, CONFIG_VARIABLE, Defaults, Environment, Flags, Notice, Output, Settings};
 
 /// What the user asks for.
 #[derive(Debug)]
@@ -14,12 +14,14 @@ pub struct Invocation {
     /// All settings, resolved.
     pub settings: Settings,
     /// What the log should say of the settings.
-    pub warnings: Vec<String>,
+    pub notices: Vec<Notice>,
 }
 
 /// A command.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
+    /// Prints this: the settings, or the schema of their file.
+    Print(String),
     /// The daemon.
     Run,
     /// The daemon for running processes.
@@ -99,17 +101,33 @@ fn resolve(arguments: Arguments, environment: &Environment) -> Result<Invocation
             output = Output::Tree;
             Command::Attach
         }
+        Verb::Config { what, select, export } => {
+            select.collect(&mut flags);
+            file = export.collect(&mut flags);
+            Command::Print(if what.schema {
+                config::schema()
+            } else {
+                String::new()
+            })
+        }
         Verb::Ps { output } => Command::Ps(output),
         Verb::Check { output, programs } if programs => Command::CheckPrograms(output),
         Verb::Check { output, .. } => Command::Check(output),
     };
     arguments.log.collect(&mut flags);
-    let file = file.or_else(|| environment.get(CONFIG_VARIABLE).map(PathBuf::from));
-    let (settings, warnings) = config::resolve(&flags, environment, file.as_deref(), Defaults { output })?;
+    let variable = environment.get(CONFIG_VARIABLE).map(String::as_str);
+    let file = file.or_else(|| {
+        let path = variable.or_else(|| config::config_variable(environment));
+        path.map(PathBuf::from)
+    });
+    let resolved = config::resolve(&flags, environment, file.as_deref(), Defaults { output })?;
     Ok(Invocation {
-        command,
-        settings,
-        warnings,
+        command: match command {
+            Command::Print(text) if text.is_empty() => Command::Print(resolved.print()),
+            command => command,
+        },
+        settings: resolved.settings,
+        notices: resolved.notices,
     })
 }
 
@@ -142,6 +160,16 @@ enum Verb {
         #[command(flatten)]
         export: ExportFlags,
     },
+    /// Shows the settings that `run` would have with these options, or the schema of their file
+    #[command(after_long_help = settings_help())]
+    Config {
+        #[command(flatten)]
+        what: Shown,
+        #[command(flatten)]
+        select: SelectFlags,
+        #[command(flatten)]
+        export: ExportFlags,
+    },
     /// Lists the processes that could be watched
     Ps {
         /// How the list is shown
@@ -159,6 +187,18 @@ enum Verb {
     },
 }
 
+/// What `config` shows.
+#[derive(Args, Debug)]
+#[group(required = true, multiple = false)]
+struct Shown {
+    /// The settings in effect as a configuration file, each with where it came from
+    #[arg(long)]
+    print: bool,
+    /// The JSON schema of the configuration file
+    #[arg(long)]
+    schema: bool,
+}
+
 /// What is watched. Each can be repeated; any match selects.
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Selection (each can be repeated; any match selects)")]
@@ -172,20 +212,67 @@ struct SelectFlags {
     /// Processes whose executable's name (with a / in it: path) matches a shell pattern
     #[arg(long, value_name = "GLOB")]
     exe: Vec<String>,
-    /// Processes with this service.name
-    #[arg(long, value_name = "NAME")]
+    /// Processes whose service.name matches
+    #[arg(long, value_name = "GLOB")]
     service: Vec<String>,
+    /// Processes in a container whose id or name matches
+    #[arg(long, value_name = "GLOB")]
+    container: Vec<String>,
+    /// Processes whose command line matches: its arguments put together with blanks
+    #[arg(long, value_name = "GLOB")]
+    command_line: Vec<String>,
     /// All processes (the default)
     #[arg(long)]
     all: bool,
+    #[command(flatten)]
+    exclude: ExcludeFlags,
+}
+
+/// What is not watched, though it is selected.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Exclusion (each can be repeated; any match excludes)")]
+#[expect(clippy::struct_field_names, reason = "they are the names of the options")]
+struct ExcludeFlags {
+    /// Never the process with this id, nor its children
+    #[arg(long, value_name = "PID", num_args = 1.., value_delimiter = ',')]
+    exclude_pid: Vec<String>,
+    /// Never processes that listen on this TCP port, or on one of a range
+    #[arg(long, value_name = "PORT|FIRST-LAST", value_delimiter = ',')]
+    exclude_port: Vec<String>,
+    /// Never processes whose executable's name (with a / in it: path) matches
+    #[arg(long, value_name = "GLOB")]
+    exclude_exe: Vec<String>,
+    /// Never processes whose service.name matches
+    #[arg(long, value_name = "GLOB")]
+    exclude_service: Vec<String>,
+    /// Never processes in a container whose id or name matches
+    #[arg(long, value_name = "GLOB")]
+    exclude_container: Vec<String>,
+    /// Never processes whose command line matches
+    #[arg(long, value_name = "GLOB")]
+    exclude_command_line: Vec<String>,
 }
 
 impl SelectFlags {
     fn collect(self, flags: &mut Flags) {
-        flags.extend(self.pid.into_iter().map(|value| ("select.pid", value)));
-        flags.extend(self.port.into_iter().map(|value| ("select.port", value)));
-        flags.extend(self.exe.into_iter().map(|value| ("select.exe", value)));
-        flags.extend(self.service.into_iter().map(|value| ("select.service", value)));
+        let exclude = self.exclude;
+        let given = [
+            ("select.pid", self.pid),
+            ("select.port", self.port),
+            ("select.exe", self.exe),
+            ("select.service", self.service),
+            ("select.container", self.container),
+            ("select.command_line", self.command_line),
+            ("exclude.pid", exclude.exclude_pid),
+            ("exclude.port", exclude.exclude_port),
+            ("exclude.exe", exclude.exclude_exe),
+            ("exclude.service", exclude.exclude_service),
+            ("exclude.container", exclude.exclude_container),
+            ("exclude.command_line", exclude.exclude_command_line),
+        ];
+        for (key, values) in given {
+            flags.extend(values.into_iter().map(|value| (key, value)));
+        }
         if self.all {
             flags.push(("select.all", "true".to_owned()));
         }
@@ -273,7 +360,7 @@ fn settings_help() -> String {
         "Settings by environment variable and by key of the configuration file (a flag wins over a variable, a variable \
          over the file). The standard OTEL_* variables count too.\n",
     );
-    for setting in SETTINGS {
+    for setting in config::settings() {
         let default = if setting.default.is_empty() {
             ""
         } else {

@@ -1,7 +1,7 @@
 use clap::CommandFactory as _;
 
 use super::*;
-use crate::config::{Level, Selector, Tier};
+use crate::config::{Level, Pattern, Selector, Tier};
 
 fn invoke(line: &str) -> Result<Invocation, String> {
     let arguments =
@@ -46,7 +46,7 @@ fn run_watches_all_and_prints_nothing() {
     let expected = [
         Selector::Ports(80..=80),
         Selector::Ports(8000..=8010),
-        Selector::Service("shop".to_owned()),
+        Selector::Service(Pattern::new("shop").unwrap()),
     ];
     assert_eq!(narrowed.settings.select, expected);
 }
@@ -88,7 +88,7 @@ fn lists_have_their_own_output() {
 #[test]
 fn help_names_every_setting() {
     let help = settings_help();
-    for setting in SETTINGS {
+    for setting in config::settings() {
         assert!(help.contains(setting.variable) && help.contains(setting.key));
     }
 }

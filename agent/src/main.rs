@@ -23,6 +23,8 @@ mod span;
 
 use std::process::ExitCode;
 
+use config::Notice;
+
 /// Bad usage: an option, a variable or a configuration file that cannot be understood.
 const BAD_USAGE: u8 = 2;
 
@@ -32,8 +34,11 @@ fn main() -> ExitCode {
         Err(error) => return fail(&error.into(), ExitCode::from(BAD_USAGE)),
     };
     logging::start(invocation.settings.log);
-    for warning in &invocation.warnings {
-        tracing::warn!("{warning}");
+    for notice in &invocation.notices {
+        match notice {
+            Notice::Told(line) => tracing::info!("{line}"),
+            Notice::Warning(line) => tracing::warn!("{line}"),
+        }
     }
     commands::execute(invocation.command, invocation.settings)
         .unwrap_or_else(|error| fail(&error, ExitCode::FAILURE))

@@ -126,9 +126,7 @@ pub fn kernel_settings(settings: &Settings) -> KernelSettings {
 
 /// True if processes that do not run yet, and have no watched parent, can be selected.
 fn selects_new(select: &[Selector]) -> bool {
-    select
-        .iter()
-        .any(|selector| !matches!(selector, Selector::Pid(_)))
+    select.iter().any(Selector::selects_new)
 }
 
 /// Starts the capture thread; the receiver is done when the thread ends by itself.

@@ -6,7 +6,7 @@ use agent_common::{Call, ProcessEvent, WatchMode, kind};
 use aya::maps::{self, MapData};
 
 use super::waiting;
-use crate::discover::{Discovery, Process, SyscallSet};
+use crate::discover::{Discovery, Overrides, Process, SyscallSet};
 
 /// How long an ended process is remembered: its connections may be reported after it.
 const REMEMBER_ENDED_NANOS: u64 = 30_000_000_000;
@@ -21,6 +21,8 @@ pub struct Processes {
     known: HashMap<u32, Entry>,
     /// System calls that watched processes can use and that are not hooked yet.
     wanted: SyscallSet,
+    /// What the settings say of some processes alone, since this was asked.
+    overrides: Vec<(u32, Overrides)>,
 }
 
 /// What is known of one.
@@ -42,6 +44,7 @@ impl Processes {
             watched,
             known: HashMap::new(),
             wanted: SyscallSet::default(),
+            overrides: Vec::new(),
         }
     }
 
@@ -87,6 +90,7 @@ impl Processes {
             SyscallSet::ALL
         });
         let parent = process.parent_pid;
+        self.note_overrides(&process);
         self.known.insert(
             pid,
             Entry {
@@ -124,6 +128,7 @@ impl Processes {
         let parent = entry.parent;
         let process = Arc::new(self.look_at_child(pid, parent)?);
         self.wanted = self.wanted.union(self.discovery.syscalls_used(pid));
+        self.note_overrides(&process);
         self.known.get_mut(&pid)?.process = Some(Arc::clone(&process));
         Some(process)
     }
@@ -152,10 +157,33 @@ impl Processes {
         std::mem::take(&mut self.wanted)
     }
 
+    /// Takes what the settings say of some processes alone, since the last time.
+    pub fn take_overrides(&mut self) -> Vec<(u32, Overrides)> {
+        std::mem::take(&mut self.overrides)
+    }
+
     /// Forgets processes that ended some time ago; `now` in monotonic nanoseconds.
     pub fn forget_ended(&mut self, now: u64) {
         let keep = |entry: &mut Entry| entry.ended_at.is_none_or(|at| now < at + REMEMBER_ENDED_NANOS);
-        self.known.retain(|_, entry| keep(entry));
+        let Self {
+            known,
+            overrides,
+            discovery,
+            ..
+        } = self;
+        known.retain(|&pid, entry| {
+            let kept = keep(entry);
+            if !kept && discovery.has_overrides() {
+                overrides.push((pid, Overrides::default()));
+            }
+            kept
+        });
+    }
+
+    fn note_overrides(&mut self, process: &Process) {
+        if self.discovery.has_overrides() {
+            self.overrides.push((process.pid, process.overrides.clone()));
+        }
     }
 
     /// The processes that are watched.
@@ -204,7 +232,11 @@ impl Processes {
     fn executed(&mut self, pid: u32) {
         let inherited = self.known.get(&pid).is_some_and(|entry| entry.ended_at.is_none());
         match self.discovery.inspect(pid) {
-            Ok(process) if inherited || process.is_relay() || self.discovery.selects(&process) => {
+            Ok(process)
+                if (inherited && !self.discovery.excludes(&process))
+                    || process.is_relay()
+                    || self.discovery.selects(&process) =>
+            {
                 self.watch_or_warn(process);
             }
             // Gone already: a child is then described by its parent when it is asked for.
@@ -213,13 +245,22 @@ impl Processes {
         }
     }
 
-    /// A process began to listen on a port: it may be selected by it from now on.
+    /// A process began to listen on a port: it may be selected or excluded by it from now on.
     fn listens(&mut self, pid: u32, port: u16) {
         let watched = self.known.get_mut(&pid).filter(|entry| entry.ended_at.is_none());
-        if let Some(process) = watched.and_then(|entry| entry.process.as_mut()) {
+        if let Some(known) = watched.and_then(|entry| entry.process.as_mut()) {
             // Looking at it anew would take long, and keep everything else waiting.
-            Arc::make_mut(process).listens_on(port);
+            let process = Arc::make_mut(known);
+            process.listens_on(port);
+            self.discovery.look_again(process);
+            let process = process.clone();
+            if self.discovery.excludes(&process) {
+                self.ignore(pid);
+            } else {
+                self.note_overrides(&process);
+            }
         } else if let Ok(process) = self.discovery.inspect(pid)
+            && !self.discovery.excludes(&process)
             && (self.known.contains_key(&pid) || self.discovery.selects(&process))
         {
             self.watch_or_warn(process);

@@ -18,6 +18,10 @@ use crate::{cli::Command, config::Settings};
 /// Returns what kept the command from doing its job.
 pub fn execute(command: Command, settings: Settings) -> anyhow::Result<ExitCode> {
     match command {
+        Command::Print(text) => {
+            table::print(|out| out.write_all(text.as_bytes()))?;
+            Ok(ExitCode::SUCCESS)
+        }
         Command::Run => run::execute(settings),
         Command::Attach => attach::execute(settings),
         Command::Ps(listing) => ps::execute(listing, &settings),

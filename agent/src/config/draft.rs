@@ -1,27 +1,36 @@
-//! Settings while the layers are being put on top of each other.
+//! Settings while they are put together from what was given.
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
-use super::{Compression, LeaveOut, Otlp, Output, Protocol, Selector, Settings, parse::Invalid};
+use super::{
+    Compression, LeaveOut, Otlp, Output, Protocol, Sampling, Selector, Settings,
+    entries::{self, LISTS},
+    layers::Layers,
+    parse::Invalid,
+    table::settings,
+};
 
-/// Settings while the layers are being put on top of each other; a later layer overrides an earlier one.
+/// Settings while they are put together from what was given.
 #[derive(Debug, Default)]
 pub struct Draft {
     /// What needs no further resolution.
     pub settings: Settings,
-    /// Spans on stdout, if any layer says so.
+    /// Spans on stdout, if anything says so.
     pub output: Option<Output>,
     /// The traces' way out.
     pub traces: Signal,
     /// The metrics' way out.
     pub metrics: Signal,
+    /// Which traces are kept.
+    pub sampling: Sampling,
+    /// `service.namespace` of those that do not say it.
+    pub service_namespace: Option<String>,
     /// `OTEL_SDK_DISABLED`.
     pub disabled: bool,
-    layer_selects: bool,
-    layer_leaves_out: bool,
+    leaves_out: bool,
 }
 
-/// What the layers say of one signal's export.
+/// What is said of one signal's export.
 #[derive(Debug, Default)]
 pub struct Signal {
     /// Where it goes.
@@ -68,31 +77,47 @@ pub struct Defaults {
 }
 
 impl Draft {
-    /// Starts the next layer.
-    pub fn begin_layer(&mut self) {
-        self.layer_selects = false;
-        self.layer_leaves_out = false;
+    /// Puts what was given in its places, in the order of the table: what holds for all signals comes before what holds
+    /// for one.
+    pub fn of(layers: &Layers) -> Self {
+        let mut draft = Self::default();
+        for setting in settings() {
+            let values = layers
+                .given(setting.key)
+                .into_iter()
+                .flat_map(|given| &given.values);
+            for value in values {
+                // What does not fit was refused when it was given.
+                let _ = (setting.apply)(&mut draft, value);
+            }
+        }
+        for list in LISTS {
+            for entry in layers.entries(list.key) {
+                draft.add(list.key, entries::build(list.fields, entry));
+            }
+        }
+        draft
     }
 
-    /// Adds to what is selected. The first selector of a layer replaces those of the layers below: a selection is one
-    /// thought, and `--pid 7` must not also watch what some file selects.
+    /// Adds to what is selected.
     pub fn select(&mut self, selector: Result<Selector, Invalid>) -> Result<(), Invalid> {
-        let selector = selector?;
-        if !self.layer_selects {
-            self.settings.select.clear();
-            self.layer_selects = true;
-        }
-        self.settings.select.push(selector);
+        self.settings.select.push(selector?);
         Ok(())
     }
 
-    /// Adds to what is left out. As with [`Self::select`], a layer's list replaces that of the layers below.
+    /// Adds to what is not watched though it is selected.
+    pub fn exclude(&mut self, selector: Result<Selector, Invalid>) -> Result<(), Invalid> {
+        self.settings.exclude.push(selector?);
+        Ok(())
+    }
+
+    /// Adds to what is left out; the first replaces the default.
     pub fn leave_out(&mut self, kind: Result<Kind, Invalid>) -> Result<(), Invalid> {
         let kind = kind?;
         let kinds = &mut self.settings.leave_out;
-        if !self.layer_leaves_out {
+        if !self.leaves_out {
             *kinds = LeaveOut::NOTHING;
-            self.layer_leaves_out = true;
+            self.leaves_out = true;
         }
         match kind {
             Kind::Server => kinds.server = true,
@@ -121,6 +146,12 @@ impl Draft {
         if settings.select.is_empty() {
             settings.select.push(Selector::All);
         }
+        if let Some(namespace) = self.service_namespace {
+            let attributes = &mut settings.resource.attributes;
+            attributes.retain(|(name, _)| name != "service.namespace");
+            attributes.push(("service.namespace".to_owned(), namespace));
+        }
+        settings.sampler = self.sampling.sampler().unwrap_or_default();
         settings.export.output = self.output.unwrap_or(defaults.output);
         if self.disabled {
             settings.export.prometheus = None;
@@ -134,6 +165,14 @@ impl Draft {
         settings.export.traces = self.traces.resolve("/v1/traces", nowhere);
         settings.export.metrics = self.metrics.resolve("/v1/metrics", nowhere);
         settings
+    }
+
+    fn add(&mut self, list: &str, entry: super::ServiceSettings) {
+        match list {
+            "select.match" => self.settings.select.push(Selector::Rule(entry.rule)),
+            "exclude.match" => self.settings.exclude.push(Selector::Rule(entry.rule)),
+            _ => self.settings.services.push(entry),
+        }
     }
 }
 

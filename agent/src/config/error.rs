@@ -2,7 +2,7 @@
 
 use std::{io, path::PathBuf};
 
-use super::parse::Invalid;
+use super::{parse::Invalid, yaml::Malformed};
 
 /// A setting that cannot be understood; always bad usage.
 #[derive(Debug, thiserror::Error)]
@@ -45,6 +45,6 @@ pub enum Error {
         /// The file.
         path: PathBuf,
         /// What is wrong, with line and column.
-        what: serde_norway::Error,
+        what: Malformed,
     },
 }

@@ -1,311 +1,234 @@
 //! The configuration file's layer.
 
-use std::{fmt, fs, path::Path};
-
-use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+use std::{fs, path::Path};
 
 use super::{
     Error,
-    draft::Draft,
+    entries::{EntryList, Field, LISTS},
+    layers::{Entry, Given, Layers, Origin},
     nearest::nearest,
-    table::{SETTINGS, Setting, by_key},
+    parse::Invalid,
+    table::{Setting, by_key, settings},
+    yaml::{self, Key, Malformed, Node, Place, Value},
 };
 
-/// Puts the file on top of the layers so far.
+/// The text of a file.
 ///
 /// # Errors
 ///
-/// Fails when the file cannot be read, is not YAML, or has a key or a value that does not fit, with its line and
-/// column.
-pub fn apply(draft: &mut Draft, path: &Path) -> Result<(), Error> {
-    let text = fs::read_to_string(path).map_err(|source| Error::Unreadable {
+/// Fails when it cannot be read.
+pub fn text(path: &Path) -> Result<String, Error> {
+    fs::read_to_string(path).map_err(|source| Error::Unreadable {
         path: path.to_owned(),
         source,
-    })?;
-    apply_text(draft, &text).map_err(|what| Error::File {
-        path: path.to_owned(),
-        what,
     })
 }
 
-fn apply_text(draft: &mut Draft, text: &str) -> Result<(), serde_norway::Error> {
-    draft.begin_layer();
-    if text
-        .lines()
-        .all(|line| line.trim().is_empty() || line.trim().starts_with('#'))
-    {
-        return Ok(());
-    }
-    let mut documents = serde_norway::Deserializer::from_str(text);
-    let Some(document) = documents.next() else {
-        return Ok(());
-    };
-    Section {
-        draft,
-        prefix: String::new(),
-    }
-    .deserialize(document)?;
-    match documents.next() {
-        None => Ok(()),
-        Some(_) => Err(serde_norway::Error::custom(
-            "there is a second document; keep to one",
-        )),
+/// What is in the text of a file.
+///
+/// # Errors
+///
+/// Fails when it is not YAML.
+pub fn parse(path: &Path, text: &str) -> Result<Node, Error> {
+    yaml::read(text).map_err(|what| malformed(path, what))
+}
+
+/// Puts a file on top of the layers so far.
+///
+/// # Errors
+///
+/// Fails when it has a key or a value that does not fit, with its line and column.
+pub fn apply(layers: &mut Layers, path: &Path, document: &Node) -> Result<(), Error> {
+    Reader { layers, path }
+        .section("", document)
+        .map_err(|what| malformed(path, what))
+}
+
+fn malformed(path: &Path, what: Malformed) -> Error {
+    Error::File {
+        path: path.to_owned(),
+        what,
     }
 }
 
-/// A mapping of the file. The visit applies what it sees at once, so that an error has the place it came from.
-struct Section<'a> {
-    draft: &'a mut Draft,
-    /// Its path and a dot, or nothing at the top.
-    prefix: String,
+struct Reader<'a> {
+    layers: &'a mut Layers,
+    path: &'a Path,
 }
 
-impl<'de> DeserializeSeed<'de> for Section<'_> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Section<'_> {
-    type Value = ();
-
-    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("a mapping of settings")
-    }
-
-    /// A section whose keys are all commented out.
-    fn visit_unit<E>(self) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        while let Some(entry) = map.next_key_seed(Key { prefix: &self.prefix })? {
-            match entry {
-                Entry::Setting(setting) => map.next_value_seed(Values {
-                    draft: self.draft,
-                    setting,
-                })?,
-                Entry::Section(prefix) => map.next_value_seed(Section {
-                    draft: self.draft,
-                    prefix,
-                })?,
+impl Reader<'_> {
+    /// A mapping of settings. `prefix`: its path and a dot, or nothing at the top.
+    fn section(&mut self, prefix: &str, node: &Node) -> Result<(), Malformed> {
+        for (key, value) in mapping(node, "a mapping of settings")? {
+            let path = format!("{prefix}{}", key.name);
+            let section = format!("{path}.");
+            if let Some(setting) = by_key(&path) {
+                self.setting(setting, key, value)?;
+            } else if let Some(list) = LISTS.iter().find(|list| list.key == path) {
+                let entries = self.entries(list, value)?;
+                self.layers.give_entries(list.key, entries);
+            } else if all_keys().any(|known| known.starts_with(&section)) {
+                self.section(&section, value)?;
+            } else {
+                return Err(unknown(key, &path, "setting", all_keys()));
             }
         }
         Ok(())
     }
-}
 
-/// What a key stands for.
-enum Entry {
-    Setting(&'static Setting),
-    Section(String),
-}
-
-struct Key<'a> {
-    prefix: &'a str,
-}
-
-impl<'de> DeserializeSeed<'de> for Key<'_> {
-    type Value = Entry;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Entry, D::Error> {
-        deserializer.deserialize_str(self)
-    }
-}
-
-impl Visitor<'_> for Key<'_> {
-    type Value = Entry;
-
-    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("the name of a setting")
-    }
-
-    fn visit_str<E: serde::de::Error>(self, name: &str) -> Result<Entry, E> {
-        let key = format!("{}{name}", self.prefix);
-        if let Some(setting) = by_key(&key) {
-            return Ok(Entry::Setting(setting));
+    fn setting(&mut self, setting: &'static Setting, key: &Key, node: &Node) -> Result<(), Malformed> {
+        let mut values = texts(setting.key, setting.list, node)?;
+        if values.is_empty() && matches!(node.value, Value::List(_)) {
+            values.extend(setting.empty.map(|text| (node.place, text)));
         }
-        let section = format!("{key}.");
-        if SETTINGS.iter().any(|setting| setting.key.starts_with(&section)) {
-            return Ok(Entry::Section(section));
+        for (place, text) in values {
+            self.layers
+                .give(setting, text, self.origin(key.place))
+                .map_err(|invalid| misfit(setting.key, place, text, &invalid))?;
         }
-        let meant = nearest(&key, SETTINGS.iter().map(|setting| setting.key)).unwrap_or_default();
-        Err(E::custom(format!(
-            "no setting is called {key}; did you mean {meant}?"
-        )))
+        Ok(())
     }
-}
 
-/// The value of a setting, or its values.
-struct Values<'a> {
-    draft: &'a mut Draft,
-    setting: &'static Setting,
-}
-
-impl Values<'_> {
-    fn apply<E: serde::de::Error>(&mut self, text: &str) -> Result<(), E> {
-        // The error gets the key's path by itself, as well as line and column.
-        (self.setting.apply)(self.draft, text).map_err(|invalid| {
-            E::custom(format!(
-                "{text:?} is not {}; {}",
-                invalid.expected, invalid.remedy
-            ))
-        })
-    }
-}
-
-impl<'de> DeserializeSeed<'de> for Values<'_> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-/// Scalars come as YAML reads them and are turned back into text, so that a value means the same here as on the
-/// command line.
-impl<'de> Visitor<'de> for Values<'_> {
-    type Value = ();
-
-    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let kind = if self.setting.list {
-            "a value or a list of values"
-        } else {
-            "one value"
+    fn entries(&self, list: &EntryList, node: &Node) -> Result<Vec<Entry>, Malformed> {
+        let nodes = match &node.value {
+            Value::Nothing => &[][..],
+            Value::List(nodes) => nodes,
+            Value::Text(_) | Value::Mapping(_) => {
+                return Err(Malformed::new(
+                    node.place,
+                    format!("{}: takes a list of mappings", list.key),
+                ));
+            }
         };
-        write!(formatter, "{kind} for {}", self.setting.key)
+        nodes
+            .iter()
+            .map(|node| {
+                let mut entry = Entry::new();
+                self.fields(list, "", node, &mut entry)?;
+                if super::entries::build(list.fields, &entry)
+                    .rule
+                    .groups()
+                    .is_empty()
+                {
+                    let what = format!(
+                        "{}: this entry matches nothing; say for which processes it is",
+                        list.key
+                    );
+                    return Err(Malformed::new(node.place, what));
+                }
+                Ok(entry)
+            })
+            .collect()
     }
 
-    fn visit_str<E: serde::de::Error>(mut self, text: &str) -> Result<(), E> {
-        self.apply(text)
-    }
-
-    fn visit_bool<E: serde::de::Error>(mut self, value: bool) -> Result<(), E> {
-        self.apply(&value.to_string())
-    }
-
-    fn visit_u64<E: serde::de::Error>(mut self, value: u64) -> Result<(), E> {
-        self.apply(&value.to_string())
-    }
-
-    fn visit_i64<E: serde::de::Error>(mut self, value: i64) -> Result<(), E> {
-        self.apply(&value.to_string())
-    }
-
-    fn visit_f64<E: serde::de::Error>(mut self, value: f64) -> Result<(), E> {
-        self.apply(&value.to_string())
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(mut self, mut sequence: A) -> Result<(), A::Error> {
-        if !self.setting.list {
-            return Err(A::Error::custom("takes one value, not a list"));
+    fn fields(
+        &self,
+        list: &EntryList,
+        prefix: &str,
+        node: &Node,
+        entry: &mut Entry,
+    ) -> Result<(), Malformed> {
+        let keys = || list.fields.iter().map(|field| field.key);
+        for (key, value) in mapping(node, "a mapping")? {
+            let path = format!("{prefix}{}", key.name);
+            let section = format!("{path}.");
+            if let Some(field) = list.fields.iter().find(|field| field.key == path) {
+                self.field(list, field, key, value, entry)?;
+            } else if keys().any(|known| known.starts_with(&section)) {
+                self.fields(list, &section, value, entry)?;
+            } else {
+                return Err(unknown(key, &path, &format!("key of {}", list.key), keys()));
+            }
         }
-        let mut is_empty = true;
-        while let Some(()) = sequence.next_element_seed(Values {
-            draft: &mut *self.draft,
-            setting: self.setting,
-        })? {
-            is_empty = false;
+        Ok(())
+    }
+
+    fn field(
+        &self,
+        list: &EntryList,
+        field: &'static Field,
+        key: &Key,
+        node: &Node,
+        entry: &mut Entry,
+    ) -> Result<(), Malformed> {
+        let name = format!("{}.{}", list.key, field.key);
+        for (place, text) in texts(&name, field.list, node)? {
+            (field.apply)(&mut super::ServiceSettings::default(), text)
+                .map_err(|invalid| misfit(&name, place, text, &invalid))?;
+            let origin = self.origin(key.place);
+            let given = entry.entry(field.key).or_insert(Given {
+                origin,
+                values: Vec::new(),
+            });
+            given.values.push(text.to_owned());
         }
-        match self.setting.empty {
-            Some(text) if is_empty => self.apply(text),
-            _ => Ok(()),
+        Ok(())
+    }
+
+    fn origin(&self, place: Place) -> Origin {
+        Origin::File {
+            path: self.path.to_owned(),
+            line: place.line,
         }
     }
+}
+
+fn all_keys() -> impl Iterator<Item = &'static str> {
+    settings()
+        .map(|setting| setting.key)
+        .chain(LISTS.iter().map(|list| list.key))
+}
+
+/// The pairs of a mapping; one whose keys are all commented out has none.
+fn mapping<'a>(node: &'a Node, expected: &str) -> Result<&'a [(Key, Node)], Malformed> {
+    match &node.value {
+        Value::Nothing => Ok(&[]),
+        Value::Mapping(pairs) => Ok(pairs),
+        Value::Text(_) | Value::List(_) => Err(Malformed::new(node.place, format!("this is not {expected}"))),
+    }
+}
+
+/// The values of a setting, each with its place.
+fn texts<'a>(key: &str, list: bool, node: &'a Node) -> Result<Vec<(Place, &'a str)>, Malformed> {
+    match &node.value {
+        Value::Nothing => Ok(Vec::new()),
+        Value::Text(text) => Ok(vec![(node.place, text)]),
+        Value::List(nodes) if list => nodes
+            .iter()
+            .map(|node| match &node.value {
+                Value::Text(text) => Ok((node.place, text.as_str())),
+                _ => Err(Malformed::new(
+                    node.place,
+                    format!("{key}: takes a list of values"),
+                )),
+            })
+            .collect(),
+        Value::List(_) => Err(Malformed::new(
+            node.place,
+            format!("{key}: takes one value, not a list"),
+        )),
+        Value::Mapping(_) => Err(Malformed::new(
+            node.place,
+            format!("{key}: takes a value, not a mapping"),
+        )),
+    }
+}
+
+fn misfit(key: &str, place: Place, text: &str, invalid: &Invalid) -> Malformed {
+    Malformed::new(
+        place,
+        format!("{key}: {text:?} is not {}; {}", invalid.expected, invalid.remedy),
+    )
+}
+
+fn unknown<'a>(key: &Key, path: &str, what: &str, known: impl Iterator<Item = &'a str>) -> Malformed {
+    let meant = nearest(path, known).unwrap_or_default();
+    Malformed::new(
+        key.place,
+        format!("no {what} is called {path}; did you mean {meant}?"),
+    )
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config::{Selector, Tier};
-
-    fn read(text: &str) -> Result<Draft, String> {
-        let mut draft = Draft::default();
-        apply_text(&mut draft, text)
-            .map(|()| draft)
-            .map_err(|error| error.to_string())
-    }
-
-    #[test]
-    fn sections_lists_and_scalars() {
-        let draft = read(
-            "# what is watched\nselect:\n  pid: [1, 2]\n  port: 8000-8010\n  exe:\n    - python3*\ntier: tracepoint\n\
-             capture:\n  ring_buffer_bytes: 16MiB\n  max_connections: 10\nlimits:\nduration: 5s\n",
-        )
-        .unwrap();
-        let python = glob::Pattern::new("python3*").unwrap();
-        assert_eq!(
-            draft.settings.select,
-            [
-                Selector::Pid(1),
-                Selector::Pid(2),
-                Selector::Ports(8000..=8010),
-                Selector::Executable(python)
-            ]
-        );
-        assert_eq!(draft.settings.tier, Tier::Tracepoint);
-        assert_eq!(draft.settings.capture.ring_buffer_bytes, 16 << 20);
-        assert_eq!(draft.settings.capture.max_connections, 10);
-    }
-
-    #[test]
-    fn a_list_of_kinds_replaces_the_default_also_if_it_is_empty() {
-        for (text, server, database) in [
-            ("sdk:\n  leave_out: []\n", false, false),
-            ("sdk:\n  leave_out: none\n", false, false),
-            ("sdk:\n  leave_out: [db]\n", false, true),
-            ("sdk:\n", true, true),
-        ] {
-            let leave_out = read(text).unwrap().settings.leave_out;
-            assert_eq!(
-                (leave_out.server, leave_out.database),
-                (server, database),
-                "{text}"
-            );
-        }
-    }
-
-    #[test]
-    fn an_empty_file_sets_nothing() {
-        assert!(read("").is_ok());
-        assert!(read("# nothing\n").is_ok());
-    }
-
-    #[test]
-    fn errors_say_what_and_where() {
-        for (text, expected) in [
-            (
-                "tier: auto\notlp:\n  endpiont: http://x\n",
-                "otlp: no setting is called otlp.endpiont; did you mean otlp.endpoint? at line 3 column 3",
-            ),
-            (
-                "tier: auto\nteir: auto\n",
-                "no setting is called teir; did you mean tier? at line 2 column 1",
-            ),
-            (
-                "tier: fentri\n",
-                "tier: \"fentri\" is not one of auto, fentry, kprobe, tracepoint; did you mean fentry? at line 1 column 7",
-            ),
-            (
-                "select:\n  pid: [1, x]\n",
-                "select.pid[1]: \"x\" is not a process id; `sidelight ps` lists the processes that could be watched \
-                 at line 2 column 12",
-            ),
-            (
-                "tier: [auto]\n",
-                "tier: takes one value, not a list at line 1 column 7",
-            ),
-            ("- a\n", "invalid type: sequence, expected a mapping of settings"),
-            ("tier: 'auto\n", "at line 1 column 7"),
-            (
-                "tier: auto\n---\ntier: auto\n",
-                "there is a second document; keep to one",
-            ),
-        ] {
-            let error = read(text).unwrap_err();
-            assert!(error.contains(expected), "{text:?} gives {error:?}");
-        }
-    }
-}
+#[path = "file_tests.rs"]
+mod tests;

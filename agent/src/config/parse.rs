@@ -16,7 +16,8 @@ pub struct Invalid {
 }
 
 impl Invalid {
-    fn new(expected: impl Into<String>, remedy: impl Into<String>) -> Self {
+    /// What a setting takes, and what to do about it.
+    pub fn new(expected: impl Into<String>, remedy: impl Into<String>) -> Self {
         Self {
             expected: expected.into(),
             remedy: remedy.into(),
@@ -42,10 +43,15 @@ pub fn boolean(text: &str) -> Result<bool, Invalid> {
     choice(text, &[("true", true), ("false", false)])
 }
 
+/// A number of nothing but digits: Rust would also take a sign.
+fn number<T: FromStr>(text: &str) -> Option<T> {
+    let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse().ok().filter(|_| is_number)
+}
+
 /// A whole number above zero.
 pub fn count<T: FromStr + Default + PartialEq>(text: &str) -> Result<T, Invalid> {
-    text.parse()
-        .ok()
+    number(text)
         .filter(|number| *number != T::default())
         .ok_or_else(|| Invalid::new("a number above 0", "write digits only"))
 }
@@ -79,8 +85,21 @@ pub fn ring_buffer_bytes(text: &str) -> Result<u32, Invalid> {
     ))
 }
 
-/// A span of time: `500ms`, `30s`, `5m`, `2h`.
+/// A span of time above 0: `500ms`, `30s`, `5m`, `2h`.
 pub fn duration(text: &str) -> Result<Duration, Invalid> {
+    let duration = delay(text)?;
+    if duration.is_zero() {
+        return Err(not_a_duration());
+    }
+    Ok(duration)
+}
+
+fn not_a_duration() -> Invalid {
+    Invalid::new("a duration", "write it like 500ms, 30s or 5m")
+}
+
+/// The same, also 0.
+pub fn delay(text: &str) -> Result<Duration, Invalid> {
     let (digits, unit) = split_unit(text);
     let milliseconds = match unit {
         "ms" => Some(1),
@@ -92,9 +111,8 @@ pub fn duration(text: &str) -> Result<Duration, Invalid> {
     milliseconds
         .zip(digits.parse::<u64>().ok())
         .and_then(|(unit, number)| number.checked_mul(unit))
-        .filter(|total| *total > 0)
         .map(Duration::from_millis)
-        .ok_or_else(|| Invalid::new("a duration", "write it like 500ms, 30s or 5m"))
+        .ok_or_else(not_a_duration)
 }
 
 /// A span of time in whole milliseconds, as the OpenTelemetry variables have it.
@@ -107,8 +125,7 @@ pub fn milliseconds(text: &str) -> Result<Duration, Invalid> {
 /// A process id.
 pub fn pid(text: &str) -> Result<u32, Invalid> {
     // The kernel's largest id is 2^22 (PID_MAX_LIMIT); i32 is what its interfaces carry.
-    text.parse::<u32>()
-        .ok()
+    number::<u32>(text)
         .filter(|pid| *pid > 0 && i32::try_from(*pid).is_ok())
         .ok_or_else(|| {
             Invalid::new(
@@ -121,23 +138,11 @@ pub fn pid(text: &str) -> Result<u32, Invalid> {
 /// A port, or the first and the last of a range: `8000`, `8000-8010`.
 pub fn ports(text: &str) -> Result<RangeInclusive<u16>, Invalid> {
     let (first, last) = text.split_once('-').unwrap_or((text, text));
-    first
-        .parse()
-        .ok()
-        .zip(last.parse().ok())
+    number(first)
+        .zip(number(last))
         .filter(|(first, last): &(u16, u16)| *first > 0 && first <= last)
         .map(|(first, last)| first..=last)
         .ok_or_else(|| Invalid::new("a port or a range of ports", "write it like 8000 or 8000-8010"))
-}
-
-/// A shell pattern for executables.
-pub fn pattern(text: &str) -> Result<glob::Pattern, Invalid> {
-    glob::Pattern::new(text).map_err(|error| {
-        Invalid::new(
-            format!("a shell pattern ({})", error.msg),
-            "write it like python3* or */bin/server",
-        )
-    })
 }
 
 /// An address to listen on.
@@ -180,8 +185,11 @@ pub fn pairs(text: &str) -> Result<BTreeMap<String, String>, Invalid> {
 
 /// A share between 0 and 1.
 pub fn ratio(text: &str) -> Result<f64, Invalid> {
+    // Rust reads inf, nan and a sign as well.
+    let is_number = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
     text.parse()
         .ok()
+        .filter(|_| is_number)
         .filter(|ratio| (0.0..=1.0).contains(ratio))
         .ok_or_else(|| Invalid::new("a number from 0 to 1", "write it like 0.25"))
 }

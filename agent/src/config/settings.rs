@@ -1,16 +1,22 @@
 //! The settings, resolved: what the rest of the program sees.
 
-use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, ops::RangeInclusive, path::PathBuf, time::Duration};
 
 use agent_protocols::Limits;
 
-use super::Selector;
+use super::{Rule, Selector};
 
 /// Everything that can be set, after flags, environment, file and defaults have been put together.
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
     /// What is watched; any match selects. Never empty for `run` and `attach`.
     pub select: Vec<Selector>,
+    /// What is not watched, though it is selected; any match excludes.
+    pub exclude: Vec<Selector>,
+    /// What holds for some services alone.
+    pub services: Vec<ServiceSettings>,
+    /// Where the Docker engine listens, if not where it usually does.
+    pub docker_socket: Option<PathBuf>,
     /// Where spans go.
     pub export: Export,
     /// Stop by itself this long after the probes are attached.
@@ -274,6 +280,60 @@ impl Default for Sampler {
             ratio: 1.0,
         }
     }
+}
+
+/// How it is decided which traces are kept, as it was given.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Sampling {
+    /// OpenTelemetry's name of it, split: whether it follows the caller, and what it does without one.
+    pub sampler: Option<(bool, Kept)>,
+    /// Share of the traces that are kept, for those that keep a share.
+    pub ratio: Option<f64>,
+}
+
+/// Which traces a sampler keeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kept {
+    /// All.
+    All,
+    /// None.
+    None,
+    /// A share, 1 unless given.
+    Share,
+}
+
+impl Sampling {
+    /// What was given, if anything was. A share alone is one of those traces that nobody has decided about.
+    pub fn sampler(self) -> Option<Sampler> {
+        let (parent_based, kept) = match (self.sampler, self.ratio) {
+            (Some(sampler), _) => sampler,
+            (None, Some(_)) => (true, Kept::Share),
+            (None, None) => return None,
+        };
+        let ratio = match kept {
+            Kept::All => 1.0,
+            Kept::None => 0.0,
+            Kept::Share => self.ratio.unwrap_or(1.0),
+        };
+        Some(Sampler { parent_based, ratio })
+    }
+}
+
+/// What holds for some services alone.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ServiceSettings {
+    /// For which.
+    pub rule: Rule,
+    /// Their `service.name`.
+    pub name: Option<String>,
+    /// Their `service.namespace`.
+    pub namespace: Option<String>,
+    /// Which traces are kept that begin in them.
+    pub sampling: Sampling,
+    /// Patterns of their paths, such as `/users/{id}`. They go before those for all.
+    pub routes: Vec<String>,
+    /// The ports whose requests make spans and metrics; all if empty.
+    pub ports: Vec<RangeInclusive<u16>>,
 }
 
 /// The agent's own log.

@@ -1,10 +1,15 @@
 //! Every setting of the agent: one row each.
 
+mod otlp;
+mod selection;
+
 use super::{
-    Compression, Level, LogFormat, Output, Protocol, Selector, Tier,
-    draft::{Draft, Endpoint, Kind},
+    choices::{KINDS, LEVELS, LOG_FORMATS, NO_KIND, OUTPUTS, SAMPLERS, TIERS},
+    draft::Draft,
     parse::{self, Invalid},
 };
+
+pub use selection::ALL;
 
 /// One setting, by whatever way it is given.
 pub struct Setting {
@@ -65,141 +70,18 @@ fn set<T>(place: &mut T, value: Result<T, Invalid>) -> Result<(), Invalid> {
     Ok(())
 }
 
-/// The setting with this path in the configuration file.
-pub fn by_key(key: &str) -> Option<&'static Setting> {
-    SETTINGS.iter().find(|setting| setting.key == key)
+/// All settings, in the order in which help shows them.
+pub fn settings() -> impl Iterator<Item = &'static Setting> {
+    selection::ROWS.iter().chain(otlp::ROWS).chain(SETTINGS)
 }
 
-/// Names of the OTLP protocols.
-pub const PROTOCOLS: &[(&str, Protocol)] = &[
-    ("grpc", Protocol::Grpc),
-    ("http/protobuf", Protocol::HttpProtobuf),
-];
+/// The setting with this path in the configuration file.
+pub fn by_key(key: &str) -> Option<&'static Setting> {
+    settings().find(|setting| setting.key == key)
+}
 
-/// Names of the OTLP compressions.
-pub const COMPRESSIONS: &[(&str, Compression)] = &[("none", Compression::None), ("gzip", Compression::Gzip)];
-
-/// Names of the kinds of spans that are left out where a program's own SDK exports them.
-const KINDS: &[(&str, Kind)] = &[
-    ("server", Kind::Server),
-    ("client", Kind::Client),
-    ("db", Kind::Database),
-    (NO_KIND, Kind::None),
-];
-
-const NO_KIND: &str = "none";
-
-const OUTPUTS: &[(&str, Output)] = &[
-    ("tree", Output::Tree),
-    ("text", Output::Text),
-    ("json", Output::Json),
-    ("none", Output::None),
-];
-
-const TIERS: &[(&str, Tier)] = &[
-    ("auto", Tier::Auto),
-    ("fentry", Tier::Fentry),
-    ("kprobe", Tier::Kprobe),
-    ("tracepoint", Tier::Tracepoint),
-];
-
-const LEVELS: &[(&str, Level)] = &[
-    ("error", Level::Error),
-    ("warn", Level::Warn),
-    ("info", Level::Info),
-    ("debug", Level::Debug),
-    ("trace", Level::Trace),
-];
-
-const LOG_FORMATS: &[(&str, LogFormat)] = &[("text", LogFormat::Text), ("json", LogFormat::Json)];
-
-/// All settings, in the order in which help shows them.
-pub static SETTINGS: &[Setting] = &[
-    list("select.pid", Some("pid"), "SIDELIGHT_PID", "", |draft, text| {
-        draft.select(parse::pid(text).map(Selector::Pid))
-    }),
-    list(
-        "select.port",
-        Some("port"),
-        "SIDELIGHT_PORT",
-        "",
-        |draft, text| draft.select(parse::ports(text).map(Selector::Ports)),
-    ),
-    list("select.exe", Some("exe"), "SIDELIGHT_EXE", "", |draft, text| {
-        draft.select(parse::pattern(text).map(Selector::Executable))
-    }),
-    list(
-        "select.service",
-        Some("service"),
-        "SIDELIGHT_SERVICE",
-        "",
-        |draft, text| draft.select(Ok(Selector::Service(text.to_owned()))),
-    ),
-    one(
-        "select.all",
-        Some("all"),
-        "SIDELIGHT_ALL",
-        "true if nothing else selects",
-        |draft, text| {
-            if parse::boolean(text)? {
-                draft.select(Ok(Selector::All))
-            } else {
-                Ok(())
-            }
-        },
-    ),
-    one(
-        "otlp.endpoint",
-        Some("otlp-endpoint"),
-        "SIDELIGHT_OTLP_ENDPOINT",
-        "http://localhost:4318 if spans go nowhere else",
-        |draft, text| {
-            draft.otlp(
-                |signal| &mut signal.endpoint,
-                parse::url(text).map(Endpoint::Base),
-            )
-        },
-    ),
-    one(
-        "otlp.protocol",
-        Some("otlp-protocol"),
-        "SIDELIGHT_OTLP_PROTOCOL",
-        "http/protobuf",
-        |draft, text| draft.otlp(|signal| &mut signal.protocol, parse::choice(text, PROTOCOLS)),
-    ),
-    one(
-        "otlp.headers",
-        None,
-        "SIDELIGHT_OTLP_HEADERS",
-        "",
-        |draft, text| draft.otlp(|signal| &mut signal.headers, parse::pairs(text)),
-    ),
-    one(
-        "otlp.timeout",
-        None,
-        "SIDELIGHT_OTLP_TIMEOUT",
-        "10s",
-        |draft, text| draft.otlp(|signal| &mut signal.timeout, parse::duration(text)),
-    ),
-    one(
-        "otlp.compression",
-        None,
-        "SIDELIGHT_OTLP_COMPRESSION",
-        "none",
-        |draft, text| {
-            draft.otlp(
-                |signal| &mut signal.compression,
-                parse::choice(text, COMPRESSIONS),
-            )
-        },
-    ),
-    one(
-        "otlp.certificate",
-        None,
-        "SIDELIGHT_OTLP_CERTIFICATE",
-        "",
-        |draft, text| draft.otlp(|signal| &mut signal.certificate, Ok(text.into())),
-    ),
+/// The settings that are in no table of their own.
+static SETTINGS: &[Setting] = &[
     one(
         "prometheus",
         Some("prometheus"),
@@ -271,6 +153,107 @@ pub static SETTINGS: &[Setting] = &[
         )
     },
     one(
+        "sampling.sampler",
+        None,
+        "SIDELIGHT_SAMPLING_SAMPLER",
+        "parentbased_always_on",
+        |draft, text| {
+            set(
+                &mut draft.sampling.sampler,
+                parse::choice(text, SAMPLERS).map(Some),
+            )
+        },
+    ),
+    one(
+        "sampling.ratio",
+        None,
+        "SIDELIGHT_SAMPLING_RATIO",
+        "1 if the sampler keeps a share",
+        |draft, text| set(&mut draft.sampling.ratio, parse::ratio(text).map(Some)),
+    ),
+    one(
+        "resource.attributes",
+        None,
+        "SIDELIGHT_RESOURCE_ATTRIBUTES",
+        "",
+        |draft, text| {
+            let mut attributes = parse::pairs(text)?;
+            draft.settings.resource.service_name = attributes.remove("service.name");
+            draft.settings.resource.attributes = attributes.into_iter().collect();
+            Ok(())
+        },
+    ),
+    one(
+        "resource.service_name",
+        None,
+        "SIDELIGHT_RESOURCE_SERVICE_NAME",
+        "",
+        |draft, text| {
+            draft.settings.resource.service_name = Some(text.to_owned());
+            Ok(())
+        },
+    ),
+    one(
+        "resource.service_namespace",
+        None,
+        "SIDELIGHT_RESOURCE_SERVICE_NAMESPACE",
+        "",
+        |draft, text| {
+            draft.service_namespace = Some(text.to_owned());
+            Ok(())
+        },
+    ),
+    one(
+        "batch.schedule_delay",
+        None,
+        "SIDELIGHT_BATCH_SCHEDULE_DELAY",
+        "5s",
+        |draft, text| {
+            set(
+                &mut draft.settings.export.batch.schedule_delay,
+                parse::delay(text),
+            )
+        },
+    ),
+    one(
+        "batch.export_timeout",
+        None,
+        "SIDELIGHT_BATCH_EXPORT_TIMEOUT",
+        "30s",
+        |draft, text| {
+            set(
+                &mut draft.settings.export.batch.export_timeout,
+                parse::duration(text),
+            )
+        },
+    ),
+    one(
+        "batch.queue_size",
+        None,
+        "SIDELIGHT_BATCH_QUEUE_SIZE",
+        "8192",
+        |draft, text| set(&mut draft.settings.export.batch.queue_size, parse::count(text)),
+    ),
+    one(
+        "batch.max_size",
+        None,
+        "SIDELIGHT_BATCH_MAX_SIZE",
+        "512",
+        |draft, text| set(&mut draft.settings.export.batch.batch_size, parse::count(text)),
+    ),
+    one(
+        "metrics.interval",
+        None,
+        "SIDELIGHT_METRICS_INTERVAL",
+        "60s",
+        |draft, text| {
+            set(
+                &mut draft.settings.export.metrics_interval.0,
+                parse::duration(text),
+            )
+        },
+    ),
+    one(
         "metrics.max_series",
         None,
         "SIDELIGHT_METRICS_MAX_SERIES",
@@ -284,6 +267,19 @@ pub static SETTINGS: &[Setting] = &[
         "10m",
         |draft, text| set(&mut draft.settings.metrics.idle, parse::duration(text)),
     ),
+    one(
+        "containers.docker_socket",
+        None,
+        "SIDELIGHT_CONTAINERS_DOCKER_SOCKET",
+        "/var/run/docker.sock",
+        |draft, text| {
+            draft.settings.docker_socket = Some(text.into());
+            Ok(())
+        },
+    ),
+    one("disabled", None, "SIDELIGHT_DISABLED", "false", |draft, text| {
+        set(&mut draft.disabled, parse::boolean(text))
+    }),
     one(
         "threads_only",
         None,

@@ -13,17 +13,30 @@ fn environment(variables: &[(&str, &str)]) -> Environment {
         .collect()
 }
 
+fn resolved(
+    flags: &Flags,
+    environment: &Environment,
+    file: Option<&Path>,
+) -> Result<(Settings, Vec<String>), Error> {
+    let resolved = resolve(flags, environment, file, RUN)?;
+    let warnings = resolved.notices.into_iter().map(|notice| match notice {
+        Notice::Told(line) | Notice::Warning(line) => line,
+    });
+    Ok((resolved.settings, warnings.collect()))
+}
+
 fn from_environment(variables: &[(&str, &str)]) -> (Settings, Vec<String>) {
-    resolve(&Flags::new(), &environment(variables), None, RUN).unwrap()
+    resolved(&Flags::new(), &environment(variables), None).unwrap()
 }
 
 #[test]
 fn the_defaults_of_the_table_are_those_of_the_settings() {
     let expected = format!("{:?}", Draft::default());
-    for setting in SETTINGS.iter().filter(|setting| !setting.default.is_empty()) {
+    for setting in settings().filter(|setting| !setting.default.is_empty()) {
         let mut draft = Draft::default();
         // Defaults that hold only where they are used: an absent endpoint, an absent file.
-        let is_said_only = setting.key.starts_with("otlp.") || setting.key == "capture.btf";
+        let is_said_only = setting.key.starts_with("otlp.")
+            || ["capture.btf", "containers.docker_socket", "sampling.sampler"].contains(&setting.key);
         if is_said_only || (setting.apply)(&mut draft, setting.default).is_err() {
             continue;
         }
@@ -33,9 +46,10 @@ fn the_defaults_of_the_table_are_those_of_the_settings() {
 
 #[test]
 fn names_are_unique_and_follow_their_key() {
-    for (index, setting) in SETTINGS.iter().enumerate() {
+    let all: Vec<_> = settings().collect();
+    for (index, setting) in all.iter().enumerate() {
         assert!(setting.variable.starts_with("SIDELIGHT_"));
-        let others = &SETTINGS[index + 1..];
+        let others = &all[index + 1..];
         assert!(
             others
                 .iter()
@@ -50,7 +64,7 @@ fn a_flag_wins_over_a_variable_and_a_variable_over_the_file() {
     fs::write(&path, "tier: kprobe\nduration: 1s\nlog:\n  level: error\n").unwrap();
     let flags = vec![("tier", "fentry".to_owned())];
     let variables = environment(&[("SIDELIGHT_TIER", "tracepoint"), ("SIDELIGHT_DURATION", "2s")]);
-    let resolved = resolve(&flags, &variables, Some(&path), RUN);
+    let resolved = resolved(&flags, &variables, Some(&path));
     fs::remove_file(&path).unwrap();
     let (settings, warnings) = resolved.unwrap();
     assert_eq!(settings.tier, Tier::Fentry);
@@ -63,9 +77,9 @@ fn a_flag_wins_over_a_variable_and_a_variable_over_the_file() {
 fn a_selection_replaces_the_selection_below() {
     let flags = vec![("select.pid", "7".to_owned()), ("select.pid", "8".to_owned())];
     let variables = environment(&[("SIDELIGHT_PORT", "80, 443"), ("SIDELIGHT_SERVICE", "shop")]);
-    let (settings, _) = resolve(&flags, &variables, None, RUN).unwrap();
+    let (settings, _) = resolved(&flags, &variables, None).unwrap();
     assert_eq!(settings.select, [Selector::Pid(7), Selector::Pid(8)]);
-    let (settings, _) = resolve(&Flags::new(), &variables, None, RUN).unwrap();
+    let (settings, _) = resolved(&Flags::new(), &variables, None).unwrap();
     assert_eq!(settings.select.len(), 3);
 }
 
@@ -84,13 +98,7 @@ fn a_list_of_kinds_replaces_the_list_below() {
 
 #[test]
 fn an_unknown_variable_is_named_with_the_nearest() {
-    let error = resolve(
-        &Flags::new(),
-        &environment(&[("SIDELIGHT_TEIR", "auto")]),
-        None,
-        RUN,
-    )
-    .unwrap_err();
+    let error = resolved(&Flags::new(), &environment(&[("SIDELIGHT_TEIR", "auto")]), None).unwrap_err();
     assert_eq!(
         error.to_string(),
         "SIDELIGHT_TEIR: no such setting; did you mean SIDELIGHT_TIER?"
@@ -99,11 +107,10 @@ fn an_unknown_variable_is_named_with_the_nearest() {
 
 #[test]
 fn a_missing_file_is_one_clear_line() {
-    let error = resolve(
+    let error = resolved(
         &Flags::new(),
         &Environment::new(),
         Some(Path::new("/no/such.yaml")),
-        RUN,
     )
     .unwrap_err();
     assert_eq!(
@@ -147,7 +154,7 @@ fn a_base_endpoint_gets_the_signals_path_and_an_exact_one_stays() {
 fn the_endpoint_flag_wins_over_the_signals_variable() {
     let flags = vec![("otlp.endpoint", "http://flag:4318".to_owned())];
     let variables = environment(&[("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://variable/x")]);
-    let (settings, _) = resolve(&flags, &variables, None, RUN).unwrap();
+    let (settings, _) = resolved(&flags, &variables, None).unwrap();
     assert_eq!(
         settings.export.traces.unwrap().endpoint,
         "http://flag:4318/v1/traces"
@@ -210,4 +217,85 @@ fn a_disabled_sdk_exports_nothing() {
         ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4318"),
     ]);
     assert!(settings.export.traces.is_none() && settings.export.metrics.is_none());
+}
+
+#[test]
+fn printed_settings_are_the_same_settings_again() {
+    let path = std::env::temp_dir().join(format!("sidelight-printed-{}.yaml", std::process::id()));
+    let flags = vec![
+        ("select.port", "8000-8010".to_owned()),
+        ("exclude.command_line", "re:^a \"b\"".to_owned()),
+        ("output", "json".to_owned()),
+    ];
+    let variables = environment(&[
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4318"),
+        ("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "http://metrics:9999/x"),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "authorization=secret-word"),
+        ("OTEL_TRACES_SAMPLER", "traceidratio"),
+        ("OTEL_TRACES_SAMPLER_ARG", "0.25"),
+        ("OTEL_RESOURCE_ATTRIBUTES", "a=1,service.name=true"),
+        ("OTEL_BSP_SCHEDULE_DELAY", "250"),
+        ("SIDELIGHT_SDK_LEAVE_OUT", "db"),
+        ("SIDELIGHT_PROMETHEUS", "[::1]:9464"),
+    ]);
+    let text = "services:\n  - match: {port: 80, service: [\"*\", null-like]}\n    name: \"null\"\n    ports: [80, 443]\n\
+                \x20 - match:\n      exe: \"#x\"\n    sampling: {ratio: 0.5}\n    routes: {patterns: [\"/a/{b}\"]}\n\
+                capture: {record: /tmp/x y}\n";
+    fs::write(&path, text).unwrap();
+    let first = resolve(&flags, &variables, Some(&path), RUN).unwrap();
+    let printed = first.print();
+    fs::write(&path, &printed).unwrap();
+    let second = resolve(&Flags::new(), &Environment::new(), Some(&path), RUN);
+    fs::remove_file(&path).unwrap();
+    let mut expected = first.settings;
+    for otlp in [&mut expected.export.traces, &mut expected.export.metrics] {
+        otlp.as_mut().unwrap().headers.clear();
+    }
+    let second = second.unwrap_or_else(|error| panic!("{error}\n{printed}"));
+    assert_eq!(
+        format!("{:?}", second.settings),
+        format!("{expected:?}"),
+        "{printed}"
+    );
+    assert!(!printed.contains("secret-word"), "{printed}");
+    for part in [
+        "port: [8000-8010]  # flag --port",
+        "sampler: traceidratio  # variable OTEL_TRACES_SAMPLER",
+        "ratio: 0.25  # variable OTEL_TRACES_SAMPLER_ARG",
+        "# headers: \"authorization=REDACTED\"  # variable OTEL_EXPORTER_OTLP_HEADERS; not shown",
+        "tier: auto  # default",
+        &format!("name: \"null\"  # file {}:3", path.display()),
+    ] {
+        assert!(printed.contains(part), "{part}\n{printed}");
+    }
+}
+
+#[test]
+fn what_depends_on_others_is_printed_as_it_holds() {
+    let print = |flags: &[(&'static str, &str)]| {
+        let flags = flags
+            .iter()
+            .map(|(key, value)| (*key, (*value).to_owned()))
+            .collect();
+        resolve(&flags, &Environment::new(), None, RUN).unwrap().print()
+    };
+    let bare = print(&[]);
+    assert!(
+        bare.contains("  all: true  # default\n") && bare.contains("output: none  # default\n"),
+        "{bare}"
+    );
+    assert!(
+        bare.contains("  # match:  # not set\n") && bare.contains("# services:  # not set\n"),
+        "{bare}"
+    );
+    let share = print(&[("sampling.ratio", "0.5")]);
+    assert!(
+        share.contains("  sampler: parentbased_traceidratio  # default\n"),
+        "{share}"
+    );
+    let selected = print(&[("select.pid", "7")]);
+    assert!(
+        selected.contains("  pid: [7]  # flag --pid\n") && !selected.contains("all: true"),
+        "{selected}"
+    );
 }

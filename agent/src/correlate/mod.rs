@@ -14,6 +14,7 @@ mod parents;
 mod relays;
 mod requests;
 mod sdk;
+mod services;
 #[cfg(test)]
 mod tests;
 mod trace_context;
@@ -26,7 +27,8 @@ use agent_protocols::{Exported, Role, Unit};
 
 use crate::{
     capture::{Ends, Located},
-    config::LeaveOut,
+    config::{LeaveOut, Sampler},
+    discover::Overrides,
     span::{SpanId, TraceId},
 };
 use joins::Joins;
@@ -34,6 +36,7 @@ pub use relays::Moved;
 use requests::Requests;
 pub use sdk::LeftOut;
 use sdk::Sdks;
+use services::Services;
 use trees::{Out, Parent, Trees};
 pub use why::Absence;
 
@@ -61,6 +64,8 @@ pub struct Placed {
     pub trace_state: Option<String>,
     /// Whether whoever began the trace keeps it, if that is known.
     pub sampled: Option<bool>,
+    /// The sampler of the process in which the trace began, if the settings have one for it alone.
+    pub sampler: Option<Sampler>,
     /// Why it is to be no span, if it is not.
     pub left_out: Option<LeftOut>,
 }
@@ -80,6 +85,7 @@ pub struct Correlator<I> {
     joins: Joins,
     trees: Trees,
     sdks: Sdks,
+    services: Services,
     /// Exchanges to be looked at: when, and their number.
     due: BTreeMap<(u64, u64), Waiting>,
     /// Exchanges that depend on the request that is open on a connection.
@@ -119,6 +125,7 @@ impl<I: Ids> Correlator<I> {
             joins: Joins::default(),
             trees: Trees::default(),
             sdks: Sdks::new(leave_out),
+            services: Services::default(),
             due: BTreeMap::new(),
             blocked: HashMap::new(),
             blocked_count: 0,
@@ -187,6 +194,16 @@ impl<I: Ids> Correlator<I> {
         self.sdks.ended(pid, at);
     }
 
+    /// The settings say this of a process alone.
+    pub fn overrides(&mut self, pid: u32, overrides: Overrides) {
+        self.services.set(pid, overrides);
+    }
+
+    /// A process was forked from another.
+    pub fn forked(&mut self, pid: u32, parent: u32) {
+        self.services.forked(pid, parent);
+    }
+
     /// Takes an exchange.
     pub fn handle(&mut self, located: Located) {
         self.next_number += 1;
@@ -232,10 +249,17 @@ impl<I: Ids> Correlator<I> {
         while let Some((_, waiting)) = self.due.pop_first() {
             self.look_at(waiting, u64::MAX, out);
         }
-        let Self { ids, trees, sdks, .. } = self;
+        let Self {
+            ids,
+            trees,
+            sdks,
+            services,
+            ..
+        } = self;
         trees.finish(&mut Out {
             ids,
             sdks,
+            services,
             placed: out,
         });
     }
@@ -266,7 +290,13 @@ impl<I: Ids> Correlator<I> {
                     self.counts.over_limit += 1;
                 }
                 let Waiting { located, span } = waiting;
-                let Self { ids, trees, sdks, .. } = self;
+                let Self {
+                    ids,
+                    trees,
+                    sdks,
+                    services,
+                    ..
+                } = self;
                 trees.place(
                     span,
                     located,
@@ -274,6 +304,7 @@ impl<I: Ids> Correlator<I> {
                     &mut Out {
                         ids,
                         sdks,
+                        services,
                         placed: out,
                     },
                 );

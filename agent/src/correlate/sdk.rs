@@ -21,6 +21,8 @@ pub enum LeftOut {
     ExportedBySdk,
     /// It is a call by which an SDK exports.
     SdkExport,
+    /// It is a request on a port that the settings do not want for this process.
+    OtherPort,
 }
 
 /// What the exports of one program told. Times are of the kernel's monotonic clock, in nanoseconds.

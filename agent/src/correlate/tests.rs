@@ -11,6 +11,7 @@ use crate::conventions::Endpoints;
 
 mod own_sdk;
 mod relays;
+mod services;
 
 /// Ids that count up.
 struct Counting(u64);

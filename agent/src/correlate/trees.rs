@@ -5,9 +5,10 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use super::{Absence, Ids, Placed, sdk::Sdks, trace_context::TraceContext};
+use super::{Absence, Ids, LeftOut, Placed, sdk::Sdks, services::Services, trace_context::TraceContext};
 use crate::{
     capture::Located,
+    config::Sampler,
     span::{SpanId, TraceId},
 };
 
@@ -70,6 +71,8 @@ struct Trace {
     id: TraceId,
     state: Option<String>,
     sampled: Option<bool>,
+    /// That of the process in which it began on this host, if it has one of its own.
+    sampler: Option<Sampler>,
 }
 
 /// The parent of a span.
@@ -87,6 +90,7 @@ pub(super) enum Parent {
 pub(super) struct Out<'a, I> {
     pub(super) ids: &'a mut I,
     pub(super) sdks: &'a Sdks,
+    pub(super) services: &'a Services,
     pub(super) placed: &'a mut Vec<Placed>,
 }
 
@@ -160,9 +164,9 @@ impl Trees {
         out: &mut Out<'_, impl Ids>,
     ) {
         let place = match parent {
-            Parent::None(absence) => self.beginning(span, absence, out),
+            Parent::None(absence) => self.beginning(span, &located, absence, out),
             Parent::Remote(context) => Place {
-                trace: Trace::of(&context),
+                trace: Trace::of(&context).sampled_by(out.services.sampler(&located)),
                 parent: Ok(context.parent),
             },
             Parent::Span(parent) => match self.spans.get_mut(&parent) {
@@ -174,7 +178,7 @@ impl Trees {
                         return;
                     }
                 },
-                None => self.beginning(span, Absence::Expired, out),
+                None => self.beginning(span, &located, Absence::Expired, out),
             },
         };
         self.settle(span, located, place, out);
@@ -191,7 +195,7 @@ impl Trees {
         hanging.sort_unstable();
         for span in hanging {
             if let Some(located) = self.unhang(span) {
-                let place = self.beginning(span, Absence::Expired, out);
+                let place = self.beginning(span, &located, Absence::Expired, out);
                 self.settle(span, located, place, out);
             }
         }
@@ -221,13 +225,20 @@ impl Trees {
     }
 
     /// The place of a span that begins a trace.
-    fn beginning(&self, span: u64, absence: Absence, out: &mut Out<'_, impl Ids>) -> Place {
+    fn beginning(
+        &self,
+        span: u64,
+        located: &Located,
+        absence: Absence,
+        out: &mut Out<'_, impl Ids>,
+    ) -> Place {
         let claim = self
             .spans
             .get(&span)
             .and_then(|node| node.claim.as_deref().cloned());
+        let trace = claim.unwrap_or_else(|| Trace::new(out.ids));
         Place {
-            trace: claim.unwrap_or_else(|| Trace::new(out.ids)),
+            trace: trace.sampled_by(out.services.sampler(located)),
             parent: Err(absence),
         }
     }
@@ -240,10 +251,12 @@ impl Trees {
                 continue;
             };
             self.waiting -= 1;
-            let left_out = out.sdks.leaves_out(&located.exchange);
+            let unwanted = || out.services.leaves_out(&located);
+            let left_out = out.sdks.leaves_out(&located.exchange).or_else(unwanted);
             let below = match left_out {
                 None => place.below(node.id),
-                Some(_) => place.instead(node.claim.as_deref()),
+                Some(LeftOut::OtherPort) => place.instead(None, Absence::OtherPort),
+                Some(_) => place.instead(node.claim.as_deref(), Absence::ExportedBySdk),
             };
             out.placed.push(Placed {
                 located,
@@ -252,6 +265,7 @@ impl Trees {
                 parent: place.parent,
                 trace_state: place.trace.state,
                 sampled: place.trace.sampled,
+                sampler: place.trace.sampler,
                 left_out,
             });
             let before = std::mem::replace(&mut node.state, State::Placed(below.clone()));
@@ -310,16 +324,17 @@ impl Place {
         }
     }
 
-    /// The place of what would hang on a span that has this place, but is left out. `began`: the trace that its SDK began there.
-    fn instead(&self, began: Option<&Trace>) -> Self {
+    /// The place of what would hang on a span that has this place, but is left out. `began`: the trace that its SDK began
+    /// there; `absence`: why it has no parent, if this has none.
+    fn instead(&self, began: Option<&Trace>, absence: Absence) -> Self {
         match began {
             Some(began) if began.id != self.trace.id => Self {
-                trace: began.clone(),
-                parent: Err(Absence::ExportedBySdk),
+                trace: began.clone().sampled_by(self.trace.sampler),
+                parent: Err(absence),
             },
             _ => Self {
                 trace: self.trace.clone(),
-                parent: self.parent.map_err(|_| Absence::ExportedBySdk),
+                parent: self.parent.map_err(|_| absence),
             },
         }
     }
@@ -331,7 +346,12 @@ impl Trace {
             id: ids.trace_id(),
             state: None,
             sampled: None,
+            sampler: None,
         }
+    }
+
+    fn sampled_by(self, sampler: Option<Sampler>) -> Self {
+        Self { sampler, ..self }
     }
 
     fn of(context: &TraceContext) -> Self {
@@ -339,6 +359,7 @@ impl Trace {
             id: context.trace_id,
             state: context.trace_state.clone(),
             sampled: Some(context.sampled),
+            sampler: None,
         }
     }
 }

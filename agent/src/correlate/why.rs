@@ -25,6 +25,8 @@ pub enum Absence {
     RoleUnknown,
     /// What it belongs to is exported by the program's own SDK, under an id that is not known.
     ExportedBySdk,
+    /// What it belongs to is a request on a port that the settings do not want.
+    OtherPort,
 }
 
 impl fmt::Display for Absence {
@@ -41,6 +43,7 @@ impl fmt::Display for Absence {
             Self::SenderNotWatched => "the request's sender is not a watched process of this host, and sent no traceparent",
             Self::CallNotSeen => "the request's sender is watched, but its call was not seen",
             Self::ExportedBySdk => "what it belongs to is exported by the program's own SDK, under an id that is not known",
+            Self::OtherPort => "what it belongs to is a request on a port that the settings do not want",
             Self::RoleUnknown => "it is not known which side of the connection the process was",
         })
     }

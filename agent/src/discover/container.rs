@@ -1,10 +1,14 @@
 //! Which container a process runs in, and what that container is called.
 
+mod engine;
+
 use std::{
     fs::File,
     io::Read as _,
     path::{Path, PathBuf},
 };
+
+pub use engine::Engine;
 
 use serde::Deserialize;
 

@@ -4,7 +4,9 @@ mod container;
 mod error;
 mod facts;
 mod instance;
+mod matching;
 mod name;
+mod overrides;
 mod ports;
 mod syscalls;
 
@@ -14,11 +16,12 @@ mod tests;
 use std::{collections::HashMap, path::PathBuf};
 
 pub use error::InspectError;
+pub use overrides::Overrides;
 use serde::Serialize;
 pub use syscalls::{Syscall, SyscallSet};
 
 use crate::{
-    config::{self, Resource, Selector, Settings},
+    config::{self, Resource, Selector, ServiceSettings, Settings},
     inspect::{Inspector, Runtime},
 };
 use facts::Facts;
@@ -38,6 +41,8 @@ pub struct Process {
     pub ancestors: Vec<ProcessKey>,
     /// `service.name`.
     pub service_name: String,
+    /// The name that it has if no setting is for it alone.
+    pub found_name: String,
     /// `service.instance.id`, stable for the life of the process.
     pub service_instance_id: String,
     /// Path of the executable, in the process's own mount namespace.
@@ -46,6 +51,8 @@ pub struct Process {
     pub command_line: Vec<String>,
     /// Container id, 64 hex digits, if it runs in one.
     pub container_id: Option<String>,
+    /// What the container is called, if that was looked for.
+    pub container_names: Vec<String>,
     /// Language runtime as the conventions name it (`python`, `go`, …), if recognised.
     pub language: Option<&'static str>,
     /// Version of the language runtime (`3.11.7`, `1.22.4`), if it can be read.
@@ -56,6 +63,8 @@ pub struct Process {
     pub namespaces: Namespaces,
     /// Attributes of the resource from `OTEL_RESOURCE_ATTRIBUTES` of the process and of the agent.
     pub resource_attributes: Vec<(String, String)>,
+    /// What the settings say of it alone.
+    pub overrides: Overrides,
 }
 
 /// What names a process for ever: pids are used again.
@@ -85,6 +94,11 @@ pub type Look = (u32, Result<Process, InspectError>);
 #[derive(Debug)]
 pub struct Discovery {
     select: Vec<Selector>,
+    exclude: Vec<Selector>,
+    services: Vec<ServiceSettings>,
+    /// Whether the names of containers have to be known.
+    name_containers: bool,
+    engine: container::Engine,
     resource: Resource,
     inspector: Inspector,
     /// When the processes that are selected by pid started, as seen by the last scan.
@@ -97,6 +111,10 @@ impl Discovery {
     pub fn new(settings: &Settings) -> Self {
         Self {
             select: settings.select.clone(),
+            exclude: settings.exclude.clone(),
+            services: settings.services.clone(),
+            name_containers: matching::asks_for_containers(settings),
+            engine: container::Engine::new(settings.docker_socket.as_deref()),
             resource: settings.resource.clone(),
             inspector: Inspector::default(),
             started: HashMap::new(),
@@ -117,6 +135,7 @@ impl Discovery {
                 self.started.insert(pid, process.start_ticks);
             }
         }
+        self.note_starts();
         let processes = self
             .look_at_all()?
             .into_iter()
@@ -153,31 +172,28 @@ impl Discovery {
     /// Whether the settings select this process. The agent itself never is.
     pub fn selects(&self, process: &Process) -> bool {
         process.pid != std::process::id()
-            && self.select.iter().any(|selector| self.matches(selector, process))
+            && self.matches_any(&self.select, process)
+            && !self.excludes(process)
+    }
+
+    /// Whether the settings say that this process is not watched, also if its parent is.
+    pub fn excludes(&self, process: &Process) -> bool {
+        self.matches_any(&self.exclude, process)
+    }
+
+    /// Whether the settings say anything of some processes alone.
+    pub fn has_overrides(&self) -> bool {
+        !self.services.is_empty()
+    }
+
+    /// Looks again for what the settings say of a process alone: it listens on more ports now.
+    pub fn look_again(&self, process: &mut Process) {
+        self.override_settings(process);
     }
 
     /// The system calls for socket I/O that the process can use; what cannot be known counts as used.
     pub fn syscalls_used(&mut self, pid: u32) -> SyscallSet {
         self.inspector.syscalls_used(pid)
-    }
-
-    fn matches(&self, selector: &Selector, process: &Process) -> bool {
-        match selector {
-            Selector::All => true,
-            Selector::Service(name) => *name == process.service_name,
-            Selector::Ports(range) => process.ports.iter().any(|port| range.contains(port)),
-            Selector::Executable(pattern) if pattern.as_str().contains('/') => {
-                pattern.matches_path(&process.executable)
-            }
-            Selector::Executable(pattern) => pattern.matches(process.executable_name()),
-            Selector::Pid(pid) => {
-                // A pid that was used again after its process ended is not what the user meant.
-                let start = self.started.get(pid);
-                let is_meant =
-                    |key: &ProcessKey| key.pid == *pid && start.is_none_or(|start| key.start_ticks == *start);
-                is_meant(&process.key()) || process.ancestors.iter().any(is_meant)
-            }
-        }
     }
 
     fn inspect_with(
@@ -190,26 +206,35 @@ impl Discovery {
         let container_id = container::id(pid);
         let attributes = self.resource_attributes(&facts);
         let service_name = self.service_name(&facts, &runtime, container_id.as_deref());
+        let container_names = match container_id.as_deref() {
+            Some(id) if self.name_containers => self.engine.names(id),
+            _ => Vec::new(),
+        };
         let ports = listeners
             .entry(facts.namespaces.network)
             .or_insert_with(|| Listeners::of_namespace(pid))
             .ports_of(pid);
-        Ok(Process {
+        let mut process = Process {
             pid,
             parent_pid: facts.ancestors.first().map_or(0, |parent| parent.pid),
             start_ticks: facts.key.start_ticks,
             ancestors: facts.ancestors,
+            found_name: service_name.clone(),
             service_name,
             service_instance_id: instance::id(facts.key),
             executable: facts.executable,
             command_line: facts.arguments,
             container_id,
+            container_names,
             language: runtime.language,
             language_version: runtime.version,
             ports,
             namespaces: facts.namespaces,
             resource_attributes: attributes,
-        })
+            overrides: Overrides::default(),
+        };
+        self.override_settings(&mut process);
+        Ok(process)
     }
 
     fn service_name(&mut self, facts: &Facts, runtime: &Runtime, container_id: Option<&str>) -> String {
@@ -217,7 +242,7 @@ impl Discovery {
             && let Some(parent) = facts.ancestors.first()
             && let Ok(parent) = self.inspect(parent.pid)
         {
-            return parent.service_name;
+            return parent.found_name;
         }
         let said = said_attributes(facts);
         // What runs in the agent's own container shares that container's name with everything else in it.

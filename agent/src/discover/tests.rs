@@ -10,6 +10,7 @@ use std::{
 use rustix::process::{Pid, Signal, kill_process_group};
 
 use super::*;
+use crate::config::{Pattern, Rule};
 
 fn discovery(select: Vec<Selector>) -> Discovery {
     Discovery::new(&Settings {
@@ -19,7 +20,7 @@ fn discovery(select: Vec<Selector>) -> Discovery {
 }
 
 fn pattern(text: &str) -> Selector {
-    Selector::Executable(glob::Pattern::new(text).unwrap())
+    Selector::Executable(Pattern::new(text).unwrap())
 }
 
 /// A child that is ended with the test, and its own children with it.
@@ -59,6 +60,11 @@ fn every_selector_alone_selects() {
         }],
         service_name: "shop".to_owned(),
         executable: PathBuf::from("/usr/bin/python3.11"),
+        command_line: ["python", "-m", "gunicorn", "shop:app"]
+            .map(str::to_owned)
+            .to_vec(),
+        container_id: Some(format!("0123456789abcdef{}", "0".repeat(48))),
+        container_names: vec!["shop-cart-1".to_owned(), "cart".to_owned()],
         ports: vec![8001],
         ..Process::default()
     };
@@ -67,10 +73,22 @@ fn every_selector_alone_selects() {
         Selector::Pid(40),
         Selector::Pid(30),
         Selector::Ports(8000..=8010),
-        Selector::Service("shop".to_owned()),
+        Selector::Service(Pattern::new("shop").unwrap()),
         pattern("python3*"),
         pattern("/usr/*/python*"),
         pattern("*/bin/python3.11"),
+        pattern("re:bin/python3"),
+        Selector::CommandLine(Pattern::new("*gunicorn shop:*").unwrap()),
+        Selector::CommandLine(Pattern::new("re:gunicorn [a-z]+:app$").unwrap()),
+        Selector::Container(Pattern::new("0123456789ab").unwrap()),
+        Selector::Container(Pattern::new("0123*").unwrap()),
+        Selector::Container(Pattern::new("shop-*").unwrap()),
+        Selector::Container(Pattern::new("cart").unwrap()),
+        rule([
+            Selector::Ports(8001..=8001),
+            Selector::Ports(1..=1),
+            pattern("python3*"),
+        ]),
     ];
     for selector in yes {
         assert!(
@@ -82,9 +100,14 @@ fn every_selector_alone_selects() {
     let no = [
         Selector::Pid(41),
         Selector::Ports(8002..=8002),
-        Selector::Service("sho".to_owned()),
+        Selector::Service(Pattern::new("sho").unwrap()),
         pattern("python"),
         pattern("/bin/python*"),
+        Selector::CommandLine(Pattern::new("gunicorn").unwrap()),
+        Selector::Container(Pattern::new("0123456").unwrap()),
+        Selector::Container(Pattern::new("car").unwrap()),
+        rule([Selector::Ports(8001..=8001), pattern("node")]),
+        rule([]),
     ];
     for selector in no {
         assert!(
@@ -92,6 +115,77 @@ fn every_selector_alone_selects() {
             "{selector:?}"
         );
     }
+}
+
+fn rule<const N: usize>(selectors: [Selector; N]) -> Selector {
+    let mut rule = Rule::default();
+    for selector in selectors {
+        rule.ask(selector);
+    }
+    Selector::Rule(rule)
+}
+
+#[test]
+fn what_is_excluded_is_not_selected() {
+    let discovery = Discovery::new(&Settings {
+        select: vec![Selector::All],
+        exclude: vec![
+            pattern("*otelcol*"),
+            rule([Selector::Ports(80..=80), pattern("nginx")]),
+        ],
+        ..Settings::default()
+    });
+    let selects = |executable: &str, ports: &[u16]| {
+        discovery.selects(&Process {
+            pid: 40,
+            executable: PathBuf::from(executable),
+            ports: ports.to_vec(),
+            ..Process::default()
+        })
+    };
+    assert!(!selects("/usr/bin/otelcol-contrib", &[]) && !selects("/usr/sbin/nginx", &[80]));
+    assert!(selects("/usr/sbin/nginx", &[81]) && selects("/usr/bin/python3", &[80]));
+}
+
+#[test]
+fn of_each_setting_the_first_entry_counts_that_matches_and_has_it() {
+    let mut shop = ServiceSettings {
+        name: Some("shop".to_owned()),
+        ..ServiceSettings::default()
+    };
+    shop.rule.ask(Selector::Ports(8001..=8001));
+    let mut all = ServiceSettings {
+        name: Some("other".to_owned()),
+        namespace: Some("prod".to_owned()),
+        routes: vec!["/items/{id}".to_owned()],
+        ports: vec![1..=9],
+        ..ServiceSettings::default()
+    };
+    all.sampling.ratio = Some(0.5);
+    all.rule.ask(Selector::Service(Pattern::new("found*").unwrap()));
+    let discovery = Discovery::new(&Settings {
+        services: vec![shop, all],
+        ..Settings::default()
+    });
+    let mut process = Process {
+        service_name: "found-name".to_owned(),
+        found_name: "found-name".to_owned(),
+        resource_attributes: vec![("service.namespace".to_owned(), "own".to_owned())],
+        ..Process::default()
+    };
+    discovery.look_again(&mut process);
+    assert_eq!(process.service_name, "other");
+    process.listens_on(8001);
+    discovery.look_again(&mut process);
+    assert_eq!(process.service_name, "shop");
+    assert_eq!(
+        process.resource_attributes,
+        [("service.namespace".to_owned(), "prod".to_owned())]
+    );
+    let Overrides { sampler, routes, .. } = &process.overrides;
+    assert_eq!(sampler.map(|sampler| sampler.ratio), Some(0.5));
+    assert_eq!(routes[..], ["/items/{id}".to_owned()]);
+    assert!(process.overrides.wants_port(9) && !process.overrides.wants_port(10));
 }
 
 #[test]
@@ -158,7 +252,7 @@ fn a_python_server_is_recognised() {
             )
             .stdin(Stdio::piped()),
     );
-    let mut discovery = discovery(vec![Selector::Service("flask-app".to_owned())]);
+    let mut discovery = discovery(vec![Selector::Service(Pattern::new("flask-app").unwrap())]);
     let found = discovery.inspect(python.pid());
     let used = discovery.syscalls_used(python.pid());
     std::fs::remove_dir_all(folder.parent().unwrap()).unwrap();

@@ -51,9 +51,14 @@ impl Spans {
                     self.statistics.sdk_exports += 1;
                     continue;
                 }
+                Some(LeftOut::OtherPort) => {
+                    self.statistics.other_ports += 1;
+                    continue;
+                }
                 None => {}
             }
-            let kept = placed.left_out.is_none() && spans::is_sampled(self.sampler, &placed);
+            let sampler = placed.sampler.unwrap_or(self.sampler);
+            let kept = placed.left_out.is_none() && spans::is_sampled(sampler, &placed);
             if !kept && self.metrics.is_none() {
                 self.statistics.unsampled += u64::from(placed.left_out.is_none());
                 continue;

@@ -95,6 +95,9 @@ impl<K: KernelTable, I: Ids> Flow<K, I> {
             Event::Process(process) if process.header.kind == kind::EXEC => {
                 self.correlator.program_ended(process.header.pid, process.time);
             }
+            Event::Process(process) if process.header.kind == kind::FORK => {
+                self.correlator.forked(process.header.pid, process.detail as u32);
+            }
             Event::Process(_) => {}
         }
     }

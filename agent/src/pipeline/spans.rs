@@ -99,6 +99,7 @@ mod tests {
             parent: Err(crate::correlate::Absence::NothingServed),
             trace_state: None,
             sampled,
+            sampler: None,
             left_out: None,
         }
     }

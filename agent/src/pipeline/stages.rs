@@ -134,6 +134,7 @@ impl Stages {
         self.hooks.expect_waiting()?;
         self.waiting = self.programs.processes.tell_waiting(&mut self.calls);
         self.tidy_waiting();
+        self.tell_overrides();
         Ok(())
     }
 
@@ -142,6 +143,13 @@ impl Stages {
         self.waiting.retain(|&key| capture::is_waiting(key, &self.calls));
         if self.waiting.is_empty() {
             self.hooks.expect_no_more();
+        }
+    }
+
+    /// Tells the correlator what the settings say of some processes alone.
+    fn tell_overrides(&mut self) {
+        for (pid, overrides) in self.programs.processes.take_overrides() {
+            self.flow.correlator.overrides(pid, overrides);
         }
     }
 
@@ -171,6 +179,7 @@ impl Stages {
         if now.saturating_sub(self.tidied_at) >= TIDY_EVERY_NANOS {
             self.tidied_at = now;
             self.programs.processes.forget_ended(now);
+            self.tell_overrides();
             self.rest_unneeded(now);
             if let Some(metrics) = &mut self.spans.metrics {
                 metrics.forget_idle(now);
@@ -312,7 +321,11 @@ impl Stages {
             {
                 hooks.ended(process.header.pid);
             }
-            flow.take(programs.look_at(event));
+            let event = programs.look_at(event);
+            for (pid, overrides) in programs.processes.take_overrides() {
+                flow.correlator.overrides(pid, overrides);
+            }
+            flow.take(event);
             // At once: what was executed just now does not wait for the rest of the batch.
             if let Err(error) = hooks.hook(programs.processes.take_wanted()) {
                 tracing::warn!("calls of a new process are not seen: {error:#}");

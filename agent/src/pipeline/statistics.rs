@@ -32,6 +32,8 @@ pub struct Statistics {
     pub unselected: u64,
     /// Spans left out because the program's own SDK exports the same calls.
     pub exported_by_sdk: u64,
+    /// Requests on ports that the settings do not want for their process.
+    pub other_ports: u64,
     /// Calls left out because they are exports of the program's own SDK.
     pub sdk_exports: u64,
     /// Spans that sampling left out.
@@ -100,6 +102,7 @@ impl Statistics {
             ("parents_over_limit", self.correlation.over_limit),
             ("unselected", self.unselected),
             ("exported_by_sdk", self.exported_by_sdk),
+            ("other_ports", self.other_ports),
             ("sdk_exports", self.sdk_exports),
             ("unsampled", self.unsampled),
         ];
