@@ -19,6 +19,7 @@ mod output;
 mod own_sdk;
 mod parents;
 mod servers;
+mod settings;
 mod times;
 
 use std::{
@@ -98,6 +99,7 @@ fn main() -> Result<ExitCode> {
         times::cases(),
         load::cases(),
         parents::cases(),
+        settings::cases(),
     ];
     let trials = cases
         .into_iter()

@@ -34,7 +34,7 @@ pub(crate) fn command_within(launcher: &[&str], script: &str, arguments: &[&str]
 fn clean(mut command: Command) -> Command {
     for (name, _) in std::env::vars_os() {
         let known = name.to_string_lossy();
-        if ["SIDELIGHT_", "OTEL_", "RUST_"]
+        if ["SIDELIGHT_", "OTEL_", "BEYLA_", "RUST_"]
             .iter()
             .any(|prefix| known.starts_with(prefix))
         {

@@ -121,6 +121,17 @@ impl Engine {
         })
     }
 
+    /// The name that it gave a container.
+    pub(crate) fn name_of(&self, container: &Container<'_>) -> Result<String> {
+        let name = self.docker(&["inspect", "--format={{.Name}}", &container.id])?;
+        Ok(name.trim_start_matches('/').to_owned())
+    }
+
+    /// Where it listens.
+    pub(crate) fn socket_path(&self) -> &str {
+        self.socket.trim_start_matches("unix://")
+    }
+
     fn docker(&self, arguments: &[&str]) -> Result<String> {
         let output = self
             .command(arguments)
