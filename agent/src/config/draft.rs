@@ -1,6 +1,11 @@
 //! Settings while the layers are being put on top of each other.
 
-use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+use std::{
+    collections::BTreeMap,
+    net::{SocketAddr, ToSocketAddrs as _},
+    path::PathBuf,
+    time::Duration,
+};
 
 use super::{Compression, LeaveOut, Otlp, Output, Protocol, Selector, Settings, parse::Invalid};
 
@@ -15,10 +20,16 @@ pub struct Draft {
     pub traces: Signal,
     /// The metrics' way out.
     pub metrics: Signal,
+    /// `OTEL_EXPORTER_PROMETHEUS_HOST`.
+    pub prometheus_host: Option<String>,
+    /// `OTEL_EXPORTER_PROMETHEUS_PORT`.
+    pub prometheus_port: Option<u16>,
     /// `OTEL_SDK_DISABLED`.
     pub disabled: bool,
+    metrics_exporters: Option<Vec<MetricsExporter>>,
     layer_selects: bool,
     layer_leaves_out: bool,
+    layer_exports: bool,
 }
 
 /// What the layers say of one signal's export.
@@ -51,6 +62,20 @@ pub enum Kind {
     None,
 }
 
+/// A way that metrics leave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MetricsExporter {
+    /// Over OTLP.
+    Otlp,
+    /// Where Prometheus may scrape.
+    Prometheus,
+    /// None of these.
+    None,
+}
+
+/// The port that the specification gives a Prometheus exporter.
+const PROMETHEUS_PORT: u16 = 9464;
+
 /// An endpoint as it was given.
 #[derive(Clone, Debug)]
 pub enum Endpoint {
@@ -72,6 +97,7 @@ impl Draft {
     pub fn begin_layer(&mut self) {
         self.layer_selects = false;
         self.layer_leaves_out = false;
+        self.layer_exports = false;
     }
 
     /// Adds to what is selected. The first selector of a layer replaces those of the layers below: a selection is one
@@ -103,6 +129,17 @@ impl Draft {
         Ok(())
     }
 
+    /// Adds to the ways that metrics leave. As with [`Self::select`], a layer's list replaces that of the layers below.
+    pub fn metrics_exporter(&mut self, exporter: Result<MetricsExporter, Invalid>) -> Result<(), Invalid> {
+        let exporter = exporter?;
+        if !self.layer_exports {
+            self.metrics_exporters = None;
+            self.layer_exports = true;
+        }
+        self.metrics_exporters.get_or_insert_default().push(exporter);
+        Ok(())
+    }
+
     /// Sets one thing for all signals.
     pub fn otlp<T: Clone>(
         &mut self,
@@ -126,15 +163,36 @@ impl Draft {
             settings.export.prometheus = None;
             return settings;
         }
+        let wanted = |exporter| {
+            self.metrics_exporters
+                .as_ref()
+                .map(|list| list.contains(&exporter))
+        };
+        let (otlp, prometheus) = (
+            wanted(MetricsExporter::Otlp),
+            wanted(MetricsExporter::Prometheus) == Some(true),
+        );
         // Spans that go nowhere help nobody: without any other place, the specification's default endpoint is theirs.
         let nowhere = settings.export.output == Output::None
             && settings.export.prometheus.is_none()
             && self.traces.endpoint.is_none()
             && self.metrics.endpoint.is_none();
+        if prometheus && settings.export.prometheus.is_none() {
+            settings.export.prometheus = scraped_at(self.prometheus_host.as_deref(), self.prometheus_port);
+        }
         settings.export.traces = self.traces.resolve("/v1/traces", nowhere);
-        settings.export.metrics = self.metrics.resolve("/v1/metrics", nowhere);
+        if otlp != Some(false) {
+            settings.export.metrics = self.metrics.resolve("/v1/metrics", nowhere || otlp == Some(true));
+        }
         settings
     }
+}
+
+/// Where Prometheus may scrape by the standard variables.
+fn scraped_at(host: Option<&str>, port: Option<u16>) -> Option<SocketAddr> {
+    let host = host.unwrap_or("localhost");
+    let port = port.unwrap_or(PROMETHEUS_PORT);
+    (host, port).to_socket_addrs().ok()?.next()
 }
 
 impl Signal {

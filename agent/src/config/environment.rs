@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Error, Sampler,
+    Buckets, Error, Sampler,
     draft::{Draft, Endpoint},
     nearest::nearest,
     parse::{self, Invalid},
-    table::{Apply, COMPRESSIONS, CONFIG_VARIABLE, PROTOCOLS, SETTINGS},
+    table::{Apply, COMPRESSIONS, CONFIG_VARIABLE, METRICS_EXPORTERS, PROTOCOLS, SETTINGS, TEMPORALITIES},
 };
 
 const PREFIX: &str = "SIDELIGHT_";
@@ -29,6 +29,8 @@ pub type Environment = BTreeMap<String, String>;
 pub fn apply(draft: &mut Draft, environment: &Environment) -> Result<Vec<String>, Error> {
     draft.begin_layer();
     let warnings = apply_standard(draft, environment);
+    // The agent's own variables win.
+    draft.begin_layer();
     for name in environment.keys().filter(|name| name.starts_with(PREFIX)) {
         refuse_unknown(name)?;
     }
@@ -132,6 +134,12 @@ fn set<T>(place: &mut T, value: Result<T, Invalid>) -> Result<(), Invalid> {
     *place = value?;
     Ok(())
 }
+
+/// What the specification calls the ways to put values into buckets.
+const AGGREGATIONS: &[(&str, Buckets)] = &[
+    ("explicit_bucket_histogram", Buckets::Explicit),
+    ("base2_exponential_bucket_histogram", Buckets::Exponential),
+];
 
 /// The standard variables; what holds for all signals stands before what holds for one, so that the latter wins.
 const STANDARD: &[(&str, Apply)] = &[
@@ -243,9 +251,50 @@ const STANDARD: &[(&str, Apply)] = &[
     }),
     ("OTEL_METRIC_EXPORT_INTERVAL", |draft, text| {
         set(
-            &mut draft.settings.export.metrics_interval.0,
+            &mut draft.settings.export.periodic.interval,
             parse::milliseconds(text),
         )
+    }),
+    ("OTEL_METRIC_EXPORT_TIMEOUT", |draft, text| {
+        set(
+            &mut draft.settings.export.periodic.timeout,
+            parse::milliseconds(text),
+        )
+    }),
+    (
+        "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE",
+        |draft, text| {
+            // The specification wants these values to be read whatever their case.
+            set(
+                &mut draft.settings.export.periodic.temporality,
+                parse::choice(&text.to_ascii_lowercase(), TEMPORALITIES),
+            )
+        },
+    ),
+    (
+        "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION",
+        |draft, text| {
+            set(
+                &mut draft.settings.metrics.buckets,
+                parse::choice(&text.to_ascii_lowercase(), AGGREGATIONS),
+            )
+        },
+    ),
+    ("OTEL_METRICS_EXPORTER", |draft, text| {
+        let names = text.split(',').map(str::trim);
+        let exporters: Vec<_> = names
+            .map(|name| parse::choice(name, METRICS_EXPORTERS))
+            .collect::<Result<_, _>>()?;
+        exporters
+            .into_iter()
+            .try_for_each(|exporter| draft.metrics_exporter(Ok(exporter)))
+    }),
+    ("OTEL_EXPORTER_PROMETHEUS_HOST", |draft, text| {
+        draft.prometheus_host = Some(text.to_owned());
+        Ok(())
+    }),
+    ("OTEL_EXPORTER_PROMETHEUS_PORT", |draft, text| {
+        set(&mut draft.prometheus_port, parse::count(text).map(Some))
     }),
     ("OTEL_SDK_DISABLED", |draft, text| {
         set(&mut draft.disabled, parse::boolean(&text.to_ascii_lowercase()))

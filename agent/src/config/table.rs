@@ -1,8 +1,8 @@
 //! Every setting of the agent: one row each.
 
 use super::{
-    Compression, Level, LogFormat, Output, Protocol, Selector, Tier,
-    draft::{Draft, Endpoint, Kind},
+    Buckets, Compression, Level, LogFormat, Output, Protocol, Selector, Temporality, Tier,
+    draft::{Draft, Endpoint, Kind, MetricsExporter},
     parse::{self, Invalid},
 };
 
@@ -78,6 +78,25 @@ pub const PROTOCOLS: &[(&str, Protocol)] = &[
 
 /// Names of the OTLP compressions.
 pub const COMPRESSIONS: &[(&str, Compression)] = &[("none", Compression::None), ("gzip", Compression::Gzip)];
+
+/// Names of what metrics are counted from.
+pub const TEMPORALITIES: &[(&str, Temporality)] = &[
+    ("cumulative", Temporality::Cumulative),
+    ("delta", Temporality::Delta),
+    ("lowmemory", Temporality::LowMemory),
+];
+
+/// Names of the ways that metrics leave.
+pub const METRICS_EXPORTERS: &[(&str, MetricsExporter)] = &[
+    ("otlp", MetricsExporter::Otlp),
+    ("prometheus", MetricsExporter::Prometheus),
+    ("none", MetricsExporter::None),
+];
+
+const BUCKETS: &[(&str, Buckets)] = &[
+    ("explicit", Buckets::Explicit),
+    ("exponential", Buckets::Exponential),
+];
 
 /// Names of the kinds of spans that are left out where a program's own SDK exports them.
 const KINDS: &[(&str, Kind)] = &[
@@ -275,14 +294,80 @@ pub static SETTINGS: &[Setting] = &[
         None,
         "SIDELIGHT_METRICS_MAX_SERIES",
         "2000",
-        |draft, text| set(&mut draft.settings.metrics.series, parse::count(text)),
+        |draft, text| set(&mut draft.settings.metrics.limits.series, parse::count(text)),
     ),
     one(
         "metrics.idle",
         None,
         "SIDELIGHT_METRICS_IDLE",
         "10m",
-        |draft, text| set(&mut draft.settings.metrics.idle, parse::duration(text)),
+        |draft, text| set(&mut draft.settings.metrics.limits.idle, parse::duration(text)),
+    ),
+    list(
+        "metrics.exporter",
+        None,
+        "SIDELIGHT_METRICS_EXPORTER",
+        "otlp, if an endpoint is set",
+        |draft, text| draft.metrics_exporter(parse::choice(text, METRICS_EXPORTERS)),
+    ),
+    one(
+        "metrics.interval",
+        None,
+        "SIDELIGHT_METRICS_INTERVAL",
+        "60s",
+        |draft, text| {
+            set(
+                &mut draft.settings.export.periodic.interval,
+                parse::duration(text),
+            )
+        },
+    ),
+    one(
+        "metrics.temporality",
+        None,
+        "SIDELIGHT_METRICS_TEMPORALITY",
+        "cumulative",
+        |draft, text| {
+            set(
+                &mut draft.settings.export.periodic.temporality,
+                parse::choice(text, TEMPORALITIES),
+            )
+        },
+    ),
+    one(
+        "metrics.buckets",
+        None,
+        "SIDELIGHT_METRICS_BUCKETS",
+        "explicit",
+        |draft, text| set(&mut draft.settings.metrics.buckets, parse::choice(text, BUCKETS)),
+    ),
+    one(
+        "metrics.processes",
+        None,
+        "SIDELIGHT_METRICS_PROCESSES",
+        "true",
+        |draft, text| set(&mut draft.settings.metrics.processes, parse::boolean(text)),
+    ),
+    one(
+        "metrics.agent",
+        None,
+        "SIDELIGHT_METRICS_AGENT",
+        "true",
+        |draft, text| set(&mut draft.settings.metrics.agent, parse::boolean(text)),
+    ),
+    one(
+        "metrics.tempo",
+        None,
+        "SIDELIGHT_METRICS_TEMPO",
+        "false",
+        |draft, text| set(&mut draft.settings.metrics.tempo, parse::boolean(text)),
+    ),
+    one(
+        "metrics.program_runs",
+        None,
+        "SIDELIGHT_METRICS_PROGRAM_RUNS",
+        "false",
+        |draft, text| set(&mut draft.settings.metrics.program_runs, parse::boolean(text)),
     ),
     one(
         "threads_only",

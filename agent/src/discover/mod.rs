@@ -14,6 +14,7 @@ mod tests;
 use std::{collections::HashMap, path::PathBuf};
 
 pub use error::InspectError;
+pub use instance::id as instance_id;
 use serde::Serialize;
 pub use syscalls::{Syscall, SyscallSet};
 

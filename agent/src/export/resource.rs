@@ -4,7 +4,10 @@ use std::{borrow::Cow, sync::LazyLock};
 
 use opentelemetry::KeyValue;
 
-use crate::{discover::Process, span::Value};
+use crate::{
+    discover::{self, Process, ProcessKey},
+    span::Value,
+};
 
 use super::encode;
 
@@ -23,6 +26,11 @@ pub fn attributes(process: &Process) -> Vec<(Cow<'static, str>, Value)> {
         }
     }
     attributes
+}
+
+/// Resource attributes of the agent itself.
+pub(super) fn of_agent() -> Vec<(Cow<'static, str>, Value)> {
+    own(&AGENT)
 }
 
 /// The resource as opentelemetry-otlp takes it.
@@ -65,6 +73,25 @@ fn own(process: &Process) -> Vec<(Cow<'static, str>, Value)> {
         .filter(|(_, value)| *value != Value::String(String::new()))
         .collect()
 }
+
+/// The agent as a process.
+static AGENT: LazyLock<Process> = LazyLock::new(|| {
+    let own = procfs::process::Process::myself().and_then(|own| own.stat());
+    Process {
+        pid: std::process::id(),
+        service_name: "sidelight".to_owned(),
+        service_instance_id: own
+            .map(|stat| {
+                discover::instance_id(ProcessKey {
+                    pid: std::process::id(),
+                    start_ticks: stat.starttime,
+                })
+            })
+            .unwrap_or_default(),
+        executable: std::env::current_exe().unwrap_or_default(),
+        ..Process::default()
+    }
+});
 
 /// What the `hostname` command prints, as the conventions define it.
 static HOST_NAME: LazyLock<Option<String>> = LazyLock::new(|| {
