@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! kernel ──ring buffer──▶ Reader ─▶ Order ─▶ Connections ─▶ Correlator ─▶ Sinks ──queue──▶ Exporters ─▶ OTLP
-//!                            └────▶ Programs                                └────channel─▶ Printer ──▶ stdout
+//!                            └────▶ Programs                       │        └────channel─▶ Printer ──▶ stdout
+//!                                                         Metrics ◀┘ ◀──asks── Shown ─▶ OTLP, Prometheus
 //! ```
 //!
 //! Everything up to the sinks runs on one thread, in batches: there is nothing to lock. What needs nothing but events

@@ -6,6 +6,7 @@ mod facts;
 mod instance;
 mod name;
 mod ports;
+mod surroundings;
 mod syscalls;
 
 #[cfg(test)]
@@ -47,6 +48,8 @@ pub struct Process {
     pub command_line: Vec<String>,
     /// Container id, 64 hex digits, if it runs in one.
     pub container_id: Option<String>,
+    /// What it runs in, as resource attributes: its container's names, and what is known of its pod.
+    pub surroundings: Vec<(&'static str, String)>,
     /// Language runtime as the conventions name it (`python`, `go`, …), if recognised.
     pub language: Option<&'static str>,
     /// Version of the language runtime (`3.11.7`, `1.22.4`), if it can be read.
@@ -190,6 +193,7 @@ impl Discovery {
         let runtime = self.inspector.runtime(pid).unwrap_or_default();
         let container_id = container::id(pid);
         let attributes = self.resource_attributes(&facts);
+        let surroundings = surroundings::of(pid, &facts, container_id.as_deref());
         let service_name = self.service_name(&facts, &runtime, container_id.as_deref());
         let ports = listeners
             .entry(facts.namespaces.network)
@@ -205,6 +209,7 @@ impl Discovery {
             executable: facts.executable,
             command_line: facts.arguments,
             container_id,
+            surroundings,
             language: runtime.language,
             language_version: runtime.version,
             ports,
