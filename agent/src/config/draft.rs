@@ -11,6 +11,7 @@ use super::{Compression, LeaveOut, Otlp, Output, Protocol, Selector, Settings, p
 
 /// Settings while the layers are being put on top of each other; a later layer overrides an earlier one.
 #[derive(Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each says what one layer has done")]
 pub struct Draft {
     /// What needs no further resolution.
     pub settings: Settings,

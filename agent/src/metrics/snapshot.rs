@@ -84,8 +84,8 @@ pub struct Asked(mpsc::Receiver<oneshot::Sender<Snapshot>>);
 
 /// Both ends.
 pub fn channel() -> (Asker, Asked) {
-    let (asker, asked) = mpsc::channel(WAITING_MOST);
-    (Asker(asker), Asked(asked))
+    let (sender, receiver) = mpsc::channel(WAITING_MOST);
+    (Asker(sender), Asked(receiver))
 }
 
 impl OfAgent {

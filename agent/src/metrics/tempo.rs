@@ -4,6 +4,9 @@
 //! `modules/generator/processor/servicegraphs`. As there, a call within the watched programs is counted when both its ends are
 //! known; a call to a database at once; a call whose other end does not come within 10 s goes to or comes from a virtual node.
 
+#[cfg(test)]
+mod tests;
+
 use std::{
     collections::{HashMap, VecDeque},
     time::Duration,
@@ -141,7 +144,7 @@ impl Tempo {
         };
         match placed.description.kind {
             SpanKind::Client if text(attributes, "db.system.name").is_some() => {
-                self.database(attributes, end, now);
+                self.database(attributes, &end, now);
             }
             SpanKind::Client => {
                 let key = (placed.trace_id, placed.span_id);
@@ -153,7 +156,7 @@ impl Tempo {
                 let key = (placed.trace_id, placed.parent.unwrap_or(placed.span_id));
                 let is_root = placed.parent.is_none();
                 self.pair(key, now, move |edge| {
-                    (edge.server, edge.is_root) = (Some(end), is_root)
+                    (edge.server, edge.is_root) = (Some(end), is_root);
                 });
             }
             _ => {}
@@ -266,7 +269,7 @@ impl Tempo {
     }
 
     /// A call to a database has one span: what serves it is known from that.
-    fn database(&mut self, attributes: &[(&'static str, Value)], client: End, now: Now) {
+    fn database(&mut self, attributes: &[(&'static str, Value)], client: &End, now: Now) {
         let names = [
             "server.address",
             "network.peer.address",
@@ -280,7 +283,7 @@ impl Tempo {
             service: name.to_owned(),
             ..client.clone()
         };
-        self.count(&client, &server, DATABASE, now);
+        self.count(client, &server, DATABASE, now);
     }
 
     fn pair(&mut self, key: (TraceId, SpanId), now: Now, put: impl FnOnce(&mut Edge)) {
@@ -357,161 +360,4 @@ fn text<'a>(attributes: &'a [(&'static str, Value)], name: &str) -> Option<&'a s
         Value::String(text) if *known == name => Some(text.as_str()),
         _ => None,
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const SECOND: u64 = 1_000_000_000;
-
-    fn now(seconds: u64) -> Now {
-        Now {
-            monotonic: seconds * SECOND,
-            unix_nanos: 1_700_000_000 * SECOND + seconds * SECOND,
-        }
-    }
-
-    const NONE: Old = Old {
-        before: 0,
-        settled: 0,
-        long_before: 0,
-    };
-
-    fn described(kind: SpanKind, status: Status, attributes: &[(&'static str, &str)]) -> Description {
-        Description {
-            name: "GET /users".to_owned(),
-            kind,
-            status,
-            attributes: attributes
-                .iter()
-                .map(|(name, value)| (*name, Value::from(*value)))
-                .collect(),
-        }
-    }
-
-    fn add(
-        tempo: &mut Tempo,
-        service: &str,
-        description: &Description,
-        id: u64,
-        parent: Option<u64>,
-        at: u64,
-    ) {
-        let placed = Placed {
-            service,
-            description,
-            nanos: 300_000_000,
-            trace_id: TraceId::from(7_u128),
-            span_id: SpanId::from(id),
-            parent: parent.map(SpanId::from),
-            exemplar: None,
-        };
-        tempo.add(&placed, now(at));
-    }
-
-    fn edges(tempo: &Tempo, name: &str) -> Vec<(String, u64)> {
-        let snapshot = tempo.snapshot();
-        let counts = snapshot.counts.iter().filter(|metric| metric.name == name);
-        let mut edges: Vec<(String, u64)> = counts
-            .flat_map(|metric| &metric.series)
-            .map(|(labels, count)| {
-                let values = labels.iter().map(|(_, value)| match value {
-                    Value::String(text) => text.as_str(),
-                    _ => "?",
-                });
-                (values.collect::<Vec<_>>().join("|"), count.value)
-            })
-            .collect();
-        edges.sort();
-        edges
-    }
-
-    #[test]
-    fn a_call_is_counted_once_whichever_end_comes_first() {
-        let client = described(SpanKind::Client, Status::Unset, &[("server.address", "b")]);
-        let server = described(SpanKind::Server, Status::Error(String::new()), &[]);
-        for server_first in [false, true] {
-            let mut tempo = Tempo::new(MetricsLimits::default());
-            let mut order = [(&client, "a", 1, None), (&server, "b", 2, Some(1))];
-            if server_first {
-                order.reverse();
-            }
-            for (description, service, id, parent) in order {
-                add(&mut tempo, service, description, id, parent, 0);
-            }
-            tempo.forget(NONE, now(100));
-            assert_eq!(
-                edges(&tempo, "traces_service_graph_request"),
-                [("a|b|".to_owned(), 1)]
-            );
-            assert_eq!(
-                edges(&tempo, "traces_service_graph_request_failed"),
-                [("a|b|".to_owned(), 1)]
-            );
-            assert_eq!(
-                edges(&tempo, "traces_spanmetrics_calls"),
-                [
-                    ("a|GET /users|SPAN_KIND_CLIENT|STATUS_CODE_UNSET".to_owned(), 1),
-                    ("b|GET /users|SPAN_KIND_SERVER|STATUS_CODE_ERROR".to_owned(), 1)
-                ]
-            );
-        }
-    }
-
-    #[test]
-    fn what_is_not_watched_is_a_virtual_node_after_ten_seconds() {
-        let mut tempo = Tempo::new(MetricsLimits::default());
-        let client = described(
-            SpanKind::Client,
-            Status::Unset,
-            &[("server.address", "api.example")],
-        );
-        let server = described(SpanKind::Server, Status::Unset, &[]);
-        add(&mut tempo, "a", &server, 1, None, 0);
-        add(&mut tempo, "a", &client, 2, Some(1), 0);
-        tempo.forget(NONE, now(10));
-        assert_eq!(edges(&tempo, "traces_service_graph_request"), []);
-        tempo.forget(NONE, now(11));
-        assert_eq!(
-            edges(&tempo, "traces_service_graph_request"),
-            [
-                ("a|api.example|virtual_node".to_owned(), 1),
-                ("user|a|virtual_node".to_owned(), 1)
-            ]
-        );
-        let seen = |name: &str| {
-            let snapshot = tempo.snapshot();
-            let histograms = snapshot.histograms.into_iter();
-            let of = histograms.filter(|metric| metric.name == name);
-            of.flat_map(|metric| metric.series)
-                .map(|(_, histogram)| histogram.count)
-                .sum::<u64>()
-        };
-        assert_eq!(seen("traces_service_graph_request_client_seconds"), 1);
-        assert_eq!(seen("traces_service_graph_request_server_seconds"), 1);
-    }
-
-    #[test]
-    fn a_database_needs_no_span_of_its_own() {
-        let mut tempo = Tempo::new(MetricsLimits::default());
-        let attributes = [("db.system.name", "postgresql"), ("server.address", "db")];
-        let client = described(SpanKind::Client, Status::Unset, &attributes);
-        add(&mut tempo, "a", &client, 2, Some(1), 0);
-        assert_eq!(
-            edges(&tempo, "traces_service_graph_request"),
-            [("a|db|database".to_owned(), 1)]
-        );
-    }
-
-    #[test]
-    fn what_waits_is_bounded() {
-        let mut tempo = Tempo::new(MetricsLimits::default());
-        let client = described(SpanKind::Client, Status::Unset, &[("server.address", "b")]);
-        for id in 0..20_000 {
-            add(&mut tempo, "a", &client, id + 1, None, 0);
-        }
-        assert_eq!(tempo.snapshot().left_out, 10_000);
-        assert_eq!(tempo.waiting_since.len(), WAITING_MOST);
-    }
 }

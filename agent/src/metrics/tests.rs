@@ -237,7 +237,7 @@ fn exponential_buckets_hold_the_same_values() {
     assert_eq!(exponential.zero, 1);
     assert_eq!(exponential.counts.iter().sum::<u64>(), 3);
     assert_eq!(histogram.buckets.iter().sum::<u64>(), 4);
-    assert!(histogram.min == 0.0 && histogram.max == 0.1);
+    assert!(histogram.min.abs() < 1e-9 && (histogram.max - 0.1).abs() < 1e-9);
 }
 
 /// The requests that are open, by their method.

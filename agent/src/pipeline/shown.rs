@@ -28,7 +28,7 @@ impl Shown {
     /// When the address is taken, or the exporter cannot be set up.
     pub async fn start(settings: &Settings) -> anyhow::Result<Self> {
         let export = &settings.export;
-        let (asker, asked) = metrics::channel();
+        let (asker, capture) = metrics::channel();
         let prometheus = match export.prometheus {
             Some(address) => Some(Prometheus::start(address, asker.clone()).await?),
             None => None,
@@ -48,11 +48,11 @@ impl Shown {
             )?),
             None => None,
         };
-        let asked = (prometheus.is_some() || exporter.is_some()).then_some((asked, settled));
+        let is_wanted = prometheus.is_some() || exporter.is_some();
         Ok(Self {
             prometheus,
             exporter,
-            asked,
+            asked: is_wanted.then_some((capture, settled)),
         })
     }
 

@@ -1,35 +1,26 @@
 //! A snapshot in OTLP's messages.
 
-use std::{collections::BTreeMap, mem};
+use std::collections::BTreeMap;
 
 use opentelemetry_proto::tonic::{
     collector::metrics::v1::ExportMetricsServiceRequest,
-    common::v1::{AnyValue, InstrumentationScope, KeyValue, any_value},
+    common::v1::KeyValue,
     metrics::v1::{
         AggregationTemporality, Exemplar, ExponentialHistogram, ExponentialHistogramDataPoint, Gauge,
-        Histogram, HistogramDataPoint, Metric, NumberDataPoint, ResourceMetrics, ScopeMetrics, Sum, exemplar,
+        Histogram, HistogramDataPoint, Metric, NumberDataPoint, Sum, exemplar,
         exponential_histogram_data_point::Buckets, metric::Data, number_data_point,
     },
-    resource::v1::Resource,
 };
-use prost::Message as _;
 
 use super::{
     super::resource,
     points::{Counted, From, Owner},
+    requests::{Requests, key_value},
 };
-use crate::{
-    metrics::{
-        self, Count, INSTRUMENTS, Labels, Number, NumberKind, NumberMetric, OfAgent, Reading, Snapshot,
-        SnapshotOfProcess, tempo,
-    },
-    span::Value,
+use crate::metrics::{
+    self, Count, INSTRUMENTS, Labels, Number, NumberKind, NumberMetric, OfAgent, Reading, Snapshot,
+    SnapshotOfProcess, tempo,
 };
-
-/// Bytes after which a request is full: collectors refuse gRPC messages of more than 4 MiB by default.
-const MOST_BYTES: usize = 2 * 1024 * 1024;
-/// Points of one metric in one message.
-const MOST_POINTS: usize = 2000;
 
 /// The requests that say what a snapshot says.
 pub(super) fn requests(
@@ -55,91 +46,6 @@ pub(super) fn requests(
     }
     requests.add(resource::of_agent(), own);
     requests.finish()
-}
-
-/// Points in a request.
-pub(super) fn points(request: &ExportMetricsServiceRequest) -> u64 {
-    let scopes = request
-        .resource_metrics
-        .iter()
-        .flat_map(|resource| &resource.scope_metrics);
-    let metrics = scopes.flat_map(|scope| &scope.metrics);
-    let points = metrics.map(|metric| match &metric.data {
-        Some(Data::Gauge(gauge)) => gauge.data_points.len(),
-        Some(Data::Sum(sum)) => sum.data_points.len(),
-        Some(Data::Histogram(histogram)) => histogram.data_points.len(),
-        Some(Data::ExponentialHistogram(histogram)) => histogram.data_points.len(),
-        Some(Data::Summary(summary)) => summary.data_points.len(),
-        None => 0,
-    });
-    points.sum::<usize>() as u64
-}
-
-/// Requests while they are filled.
-#[derive(Default)]
-struct Requests {
-    full: Vec<ExportMetricsServiceRequest>,
-    open: Vec<ResourceMetrics>,
-    bytes: usize,
-}
-
-impl Requests {
-    fn add(&mut self, resource: Vec<(std::borrow::Cow<'static, str>, Value)>, metrics: Vec<Metric>) {
-        if metrics.is_empty() {
-            return;
-        }
-        let resource = Resource {
-            attributes: resource
-                .into_iter()
-                .map(|(name, attribute)| key_value(&name, &attribute))
-                .collect(),
-            ..Resource::default()
-        };
-        let mut fitting = Vec::new();
-        for metric in metrics {
-            let bytes = metric.encoded_len();
-            if self.bytes > 0 && self.bytes + bytes > MOST_BYTES {
-                self.close(&resource, mem::take(&mut fitting));
-                self.full.push(ExportMetricsServiceRequest {
-                    resource_metrics: mem::take(&mut self.open),
-                });
-                self.bytes = 0;
-            }
-            self.bytes += bytes;
-            fitting.push(metric);
-        }
-        self.close(&resource, fitting);
-    }
-
-    fn close(&mut self, resource: &Resource, metrics: Vec<Metric>) {
-        if metrics.is_empty() {
-            return;
-        }
-        let scope = InstrumentationScope {
-            name: "sidelight".to_owned(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            ..InstrumentationScope::default()
-        };
-        self.bytes += resource.encoded_len();
-        self.open.push(ResourceMetrics {
-            resource: Some(resource.clone()),
-            scope_metrics: vec![ScopeMetrics {
-                scope: Some(scope),
-                metrics,
-                schema_url: String::new(),
-            }],
-            schema_url: String::new(),
-        });
-    }
-
-    fn finish(mut self) -> Vec<ExportMetricsServiceRequest> {
-        if !self.open.is_empty() {
-            self.full.push(ExportMetricsServiceRequest {
-                resource_metrics: self.open,
-            });
-        }
-        self.full
-    }
 }
 
 #[derive(Clone, Copy)]
@@ -184,33 +90,31 @@ impl Encoder<'_> {
         head: Head<'_>,
         bounds: &[f64],
         series: &[(Labels, metrics::Histogram)],
-    ) -> Vec<Metric> {
-        let sent: Vec<_> = series
+    ) -> Option<Metric> {
+        let sent = series
             .iter()
-            .filter_map(|(labels, now)| Some((labels, self.from.histogram(owner, head.name, labels, now)?)))
-            .collect();
-        let chunks = sent.chunks(MOST_POINTS);
+            .filter_map(|(labels, now)| Some((labels, self.from.histogram(owner, head.name, labels, now)?)));
+        let sent: Vec<_> = sent.collect();
+        let is_exponential = sent.first()?.1.exponential.is_some();
         let aggregation_temporality = temporality(self.from.is_delta());
-        let data = |chunk: &[(&Labels, metrics::Histogram)]| {
-            if chunk.iter().any(|(_, histogram)| histogram.exponential.is_some()) {
-                let points = chunk
-                    .iter()
-                    .filter_map(|(labels, histogram)| self.exponential(labels, histogram));
-                Data::ExponentialHistogram(ExponentialHistogram {
-                    data_points: points.collect(),
-                    aggregation_temporality,
-                })
-            } else {
-                let points = chunk
-                    .iter()
-                    .map(|(labels, histogram)| self.explicit(labels, bounds, histogram));
-                Data::Histogram(Histogram {
-                    data_points: points.collect(),
-                    aggregation_temporality,
-                })
-            }
+        let data = if is_exponential {
+            let points = sent
+                .iter()
+                .filter_map(|(labels, histogram)| self.exponential(labels, histogram));
+            Data::ExponentialHistogram(ExponentialHistogram {
+                data_points: points.collect(),
+                aggregation_temporality,
+            })
+        } else {
+            let points = sent
+                .iter()
+                .map(|(labels, histogram)| self.explicit(labels, bounds, histogram));
+            Data::Histogram(Histogram {
+                data_points: points.collect(),
+                aggregation_temporality,
+            })
         };
-        chunks.map(|chunk| head.metric(data(chunk))).collect()
+        Some(head.metric(data))
     }
 
     fn explicit(
@@ -339,21 +243,19 @@ impl Encoder<'_> {
     }
 
     /// Counts, which are known under `key` from one snapshot to the next.
-    fn counts(&self, key: &str, head: Head<'_>, series: &[(Labels, Count)]) -> Vec<Metric> {
-        let counted: Vec<_> = series
-            .iter()
-            .filter_map(|(labels, count)| Some((labels, self.from.count(None, key, labels, *count)?)))
-            .collect();
-        let chunks = counted.chunks(MOST_POINTS);
-        let data = |chunk: &[(&Labels, Counted)]| {
-            let points = chunk.iter().map(|(labels, counted)| self.point(labels, counted));
-            Data::Sum(Sum {
-                data_points: points.collect(),
+    fn counts(&self, key: &str, head: Head<'_>, series: &[(Labels, Count)]) -> Option<Metric> {
+        let points = series.iter().filter_map(|(labels, count)| {
+            let counted = self.from.count(None, key, labels, *count)?;
+            Some(self.point(labels, &counted))
+        });
+        let data_points: Vec<_> = points.collect();
+        (!data_points.is_empty()).then(|| {
+            head.metric(Data::Sum(Sum {
+                data_points,
                 aggregation_temporality: temporality(self.from.is_delta()),
                 is_monotonic: true,
-            })
-        };
-        chunks.map(|chunk| head.metric(data(chunk))).collect()
+            }))
+        })
     }
 
     fn point(&self, labels: &Labels, counted: &Counted) -> NumberDataPoint {
@@ -415,17 +317,4 @@ fn attributes(labels: &Labels) -> Vec<KeyValue> {
         .iter()
         .map(|(name, value)| key_value(name, value))
         .collect()
-}
-
-fn key_value(name: &str, value: &Value) -> KeyValue {
-    let value = match value {
-        Value::String(text) => any_value::Value::StringValue(text.clone()),
-        Value::Int(number) => any_value::Value::IntValue(*number),
-        Value::Bool(flag) => any_value::Value::BoolValue(*flag),
-    };
-    KeyValue {
-        key: name.to_owned(),
-        value: Some(AnyValue { value: Some(value) }),
-        ..KeyValue::default()
-    }
 }

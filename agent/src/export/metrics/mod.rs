@@ -7,6 +7,7 @@
 
 mod encode;
 mod points;
+mod requests;
 mod send;
 #[cfg(test)]
 mod tests;
@@ -32,6 +33,8 @@ use crate::{
 use points::{Baseline, From};
 use send::{Outcome, Sender};
 
+/// How long an attempt that is under way may still take once the agent is to end.
+const LAST_ATTEMPT: Duration = Duration::from_secs(1);
 /// The longest pause once the agent is to end: there is little time left.
 const LAST_PAUSE: Duration = Duration::from_millis(100);
 
@@ -163,8 +166,8 @@ impl Worker {
             let began = Instant::now();
             let pause = tokio::select! {
                 pause = self.export() => pause,
-                // What is under way is sent again at the end, as it is.
-                _ = stopped.wait_for(|stopped| *stopped) => return self,
+                // An attempt whose outcome is not known is made again, and may count twice: better to wait for it.
+                () = stopped_for(&mut stopped, LAST_ATTEMPT) => return self,
             };
             due = match pause {
                 Some(pause) => Instant::now() + pause,
@@ -205,7 +208,7 @@ impl Worker {
         };
         // Whether that was enough is seen by what is left.
         let _ = tokio::time::timeout_at(until, sending).await;
-        let left: u64 = self.left.iter().map(encode::points).sum();
+        let left: u64 = self.left.iter().map(requests::points).sum();
         if left > 0 {
             self.counters.failed.fetch_add(left, Relaxed);
             tracing::warn!(
@@ -238,7 +241,7 @@ impl Worker {
     /// Sends what is left. The pause after which that is to be tried again, if the collector may take it then.
     async fn send_left(&mut self) -> Option<Duration> {
         while let Some(request) = self.left.front() {
-            let points = encode::points(request);
+            let points = requests::points(request);
             match self.sender.send(request).await {
                 Outcome::Taken { rejected, message } => self.taken(points, rejected.min(points), &message),
                 Outcome::Refused(reason) => self.lost(points, &reason),
@@ -312,6 +315,13 @@ impl MetricsStatistics {
             ("metric_retries", retries),
         ]
     }
+}
+
+/// Waits until the agent is to end, and then for this long.
+async fn stopped_for(stopped: &mut watch::Receiver<bool>, grace: Duration) {
+    // Whoever could say so is gone: that is the end, too.
+    drop(stopped.wait_for(|stopped| *stopped).await);
+    tokio::time::sleep(grace).await;
 }
 
 impl Counters {

@@ -103,7 +103,7 @@ impl<'a> From<'a> {
     pub(super) fn count(self, owner: Owner, metric: &str, labels: &Labels, now: Count) -> Option<Counted> {
         let value = Number::Int(i64::try_from(now.value).unwrap_or(i64::MAX));
         let counted = self.number(
-            Key::new(owner, metric, labels),
+            &Key::new(owner, metric, labels),
             now.since_unix_nanos,
             value,
             self.is_delta(),
@@ -116,12 +116,12 @@ impl<'a> From<'a> {
     pub(super) fn reading(self, owner: Owner, reading: &Reading) -> Counted {
         let key = Key::new(owner, reading.metric.name, &reading.labels);
         let is_delta = self.is_delta_of(reading.metric.kind);
-        self.number(key, reading.since_unix_nanos, reading.value, is_delta)
+        self.number(&key, reading.since_unix_nanos, reading.value, is_delta)
     }
 
-    fn number(self, key: Key, since_unix_nanos: u64, value: Number, is_delta: bool) -> Counted {
+    fn number(self, key: &Key, since_unix_nanos: u64, value: Number, is_delta: bool) -> Counted {
         let (Self::Beginning(baseline) | Self::Last { baseline, .. }) = self;
-        let before = baseline.numbers.get(&key).filter(|_| is_delta);
+        let before = baseline.numbers.get(key).filter(|_| is_delta);
         match (before, value) {
             (Some(&(since, Number::Int(before))), Number::Int(now)) if since == since_unix_nanos => Counted {
                 since_unix_nanos: baseline.unix_nanos,

@@ -174,6 +174,8 @@ fn of_status(status: &Status) -> Outcome {
         | Code::Unavailable
         | Code::DataLoss => Outcome::NotYet { reason, after },
         Code::ResourceExhausted if after.is_some() => Outcome::NotYet { reason, after },
+        // Not the collector's word: tonic says so of a connection that broke off (tonic 0.14, `Status::from_error`).
+        Code::Unknown if std::error::Error::source(status).is_some() => Outcome::NotYet { reason, after },
         _ => Outcome::Refused(reason),
     }
 }

@@ -48,7 +48,7 @@ impl Counting {
         let settings = MetricsSettings {
             buckets,
             limits: MetricsLimits {
-                idle: Duration::from_secs(60),
+                idle: Duration::from_mins(1),
                 ..MetricsLimits::default()
             },
             ..MetricsSettings::default()
@@ -277,7 +277,7 @@ fn large_snapshots_become_several_requests_with_every_point_once() {
             .iter()
             .all(|request| request.encoded_len() < 4 * 1024 * 1024)
     );
-    let counted: u64 = requests.iter().map(encode::points).sum();
+    let counted: u64 = requests.iter().map(requests::points).sum();
     assert_eq!(counted, 1990 + 1);
 }
 
@@ -363,10 +363,10 @@ fn exporter(address: SocketAddr, temporality: Temporality) -> (MetricsExporter, 
         timeout: Duration::from_secs(10),
         temporality,
     };
-    let (asker, asked) = channel();
+    let (asker, capture) = channel();
     let settled = Settled::never();
     let exporter = MetricsExporter::start_with(&otlp, periodic, true, asker, settled.clone(), QUICK).unwrap();
-    (exporter, asked, settled)
+    (exporter, capture, settled)
 }
 
 /// Gives the next who asks a snapshot.

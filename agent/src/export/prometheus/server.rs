@@ -85,13 +85,11 @@ impl Answers {
         }
         match request.uri().path() {
             "/metrics" => self.metrics(request.headers()).await,
-            "/healthz" => match self.asker.is_answered().await {
-                true => said(StatusCode::OK, "ok\n"),
-                false => said(
-                    StatusCode::SERVICE_UNAVAILABLE,
-                    "the capture thread does not answer\n",
-                ),
-            },
+            "/healthz" if self.asker.is_answered().await => said(StatusCode::OK, "ok\n"),
+            "/healthz" => said(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "the capture thread does not answer\n",
+            ),
             "/readyz" if self.ready.load(Ordering::Relaxed) => said(StatusCode::OK, "ready\n"),
             "/readyz" => said(StatusCode::SERVICE_UNAVAILABLE, "not attached yet\n"),
             _ => said(StatusCode::NOT_FOUND, "see /metrics, /healthz, /readyz\n"),

@@ -197,8 +197,8 @@ async fn ask(endpoint: &Prometheus, asked: &mut Asked, request: &str) -> String 
 }
 
 async fn start(address: SocketAddr) -> (Prometheus, Asked) {
-    let (asker, asked) = channel();
-    (Prometheus::start(address, asker).await.unwrap(), asked)
+    let (asker, capture) = channel();
+    (Prometheus::start(address, asker).await.unwrap(), capture)
 }
 
 #[tokio::test]
