@@ -82,6 +82,8 @@ struct Worker {
     left: VecDeque<ExportMetricsServiceRequest>,
     /// Attempts in a row that failed.
     failures: u32,
+    /// The agent is to end.
+    ending: bool,
     /// A refusal was said since the collector last took something.
     refused: bool,
 }
@@ -121,6 +123,7 @@ impl MetricsExporter {
             baseline: Baseline::default(),
             left: VecDeque::new(),
             failures: 0,
+            ending: false,
             refused: false,
         };
         let (stop, stopped) = watch::channel(false);
@@ -200,6 +203,7 @@ impl Worker {
         if self.periodic.temporality == Temporality::Cumulative {
             self.left.clear();
         }
+        self.ending = true;
         let sending = async {
             if let Some(last) = last {
                 self.fill(last);
@@ -280,7 +284,8 @@ impl Worker {
     }
 
     fn failed(&mut self, reason: &str, after: Option<Duration>) -> Duration {
-        if self.failures == 0 {
+        // At the end it is said what is left.
+        if self.failures == 0 && !self.ending {
             tracing::warn!(
                 "cannot send metrics to the OTLP collector at {}: {reason}; counting goes on, and it is tried again; start \
                  the collector, correct --otlp-endpoint and --otlp-protocol, or set OTEL_METRICS_EXPORTER=none",
