@@ -2,7 +2,7 @@
 
 use crate::{
     chunk::{Direction, Moment, Role},
-    exchange::Exchange,
+    exchange::{Exchange, Http},
     limits::Limits,
     otlp::Exported,
 };
@@ -159,6 +159,9 @@ pub trait Session: Send {
     fn take_exported(&mut self) -> Exported {
         Exported::default()
     }
+
+    /// Shows the HTTP requests that have begun and are not answered completely.
+    fn open_requests(&self, _see: &mut dyn FnMut(&Http)) {}
 
     /// Memory held for unfinished messages, in bytes.
     fn held_bytes(&self) -> usize;

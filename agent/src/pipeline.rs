@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! kernel ──ring buffer──▶ Reader ─▶ Order ─▶ Connections ─▶ Correlator ─▶ Sinks ──queue──▶ Exporters ─▶ OTLP
-//!                            └────▶ Programs                                └────channel─▶ Printer ──▶ stdout
+//!                            └────▶ Programs                       │        └────channel─▶ Printer ──▶ stdout
+//!                                                         Metrics ◀┘ ◀──asks── Shown ─▶ OTLP, Prometheus
 //! ```
 //!
 //! Everything up to the sinks runs on one thread, in batches: there is nothing to lock. What needs nothing but events
@@ -13,6 +14,7 @@ mod emit;
 mod flow;
 #[cfg(test)]
 mod replay;
+mod shown;
 mod sinks;
 mod spans;
 mod stages;
@@ -33,9 +35,10 @@ use tokio::sync::oneshot;
 use crate::{
     attach::{self, Choice, KernelSettings},
     config::{Level, Selector, Settings, Tier},
-    export::prometheus::Prometheus,
     inspect, memory,
+    metrics::Snapshot,
 };
+use shown::Shown;
 use sinks::Sinks;
 use stages::Stages;
 
@@ -54,16 +57,11 @@ pub async fn run(
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> anyhow::Result<()> {
     inspect::tracefs()?;
-    let (prometheus, scrapes) = match settings.export.prometheus {
-        Some(address) => Prometheus::start(address)
-            .await
-            .map(|(endpoint, scrapes)| (Some(endpoint), Some(scrapes)))?,
-        None => (None, None),
-    };
-    let sinks = Arc::new(Sinks::start(&settings)?);
+    let mut shown = Shown::start(&settings).await?;
+    let sinks = Arc::new(Sinks::start(&settings, shown.counts())?);
     let (kernel, refused) = attach::start(&kernel_settings(&settings), choice(settings.tier))?;
     let tier = kernel.hooks.tier().name();
-    let mut stages = Stages::new(&settings, kernel, Arc::clone(&sinks), scrapes)?;
+    let mut stages = Stages::new(&settings, kernel, Arc::clone(&sinks), shown.asked.take())?;
     stages.watch_selected()?;
     if !refused.is_empty() {
         tracing::info!(
@@ -71,7 +69,7 @@ pub async fn run(
             attach::list_refusals(&refused)
         );
     }
-    if let Some(prometheus) = &prometheus {
+    if let Some(prometheus) = &shown.prometheus {
         prometheus.ready();
         tracing::info!("metrics at http://{}/metrics", prometheus.address());
     }
@@ -89,10 +87,11 @@ pub async fn run(
         _ = ended => {}
     }
     stop.store(true, Ordering::Relaxed);
-    let statistics = thread
+    let (statistics, last) = thread
         .join()
         .map_err(|_| anyhow::anyhow!("the capture thread died; please report it"))??;
-    let sent = Sinks::finish(sinks, FLUSH).await;
+    let (mut sent, metrics) = tokio::join!(Sinks::finish(sinks, FLUSH), shown.finish(last, FLUSH));
+    sent.metrics = metrics;
     if settings.log.level >= Level::Info {
         say(&format!("stats: {statistics} {sent}"));
     }
@@ -129,14 +128,14 @@ fn selects_new(select: &[Selector]) -> bool {
     select.iter().any(Selector::selects_new)
 }
 
+/// What the capture thread leaves behind: its counts, and the metrics at its end, if anybody wants them.
+type Ended = (statistics::Statistics, Option<Snapshot>);
+
 /// Starts the capture thread; the receiver is done when the thread ends by itself.
 fn start(
     mut stages: Stages,
     stop: Arc<AtomicBool>,
-) -> anyhow::Result<(
-    thread::JoinHandle<anyhow::Result<statistics::Statistics>>,
-    oneshot::Receiver<()>,
-)> {
+) -> anyhow::Result<(thread::JoinHandle<anyhow::Result<Ended>>, oneshot::Receiver<()>)> {
     let (ending, ended) = oneshot::channel();
     let capture = move || {
         // Dropped when the thread ends, in whichever way.

@@ -9,7 +9,7 @@ mod tests;
 use self::talk::Talk;
 use crate::{
     chunk::{Chunk, Direction, Moment, Role},
-    exchange::Exchange,
+    exchange::{Exchange, Http},
     limits::Limits,
     otlp::Exported,
     session::{Closing, Counts, Verdict},
@@ -105,6 +105,11 @@ impl Connection {
     /// not at all.
     pub fn has_exchanges(&self) -> bool {
         self.talk.has_exchanges()
+    }
+
+    /// Shows the HTTP requests that have begun and are not answered completely.
+    pub fn open_requests(&self, see: &mut dyn FnMut(&Http)) {
+        self.talk.open_requests(see);
     }
 
     /// Which calls the client's own SDK exports, as far as its exports on this connection showed since the last call, and

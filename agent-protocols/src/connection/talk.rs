@@ -8,7 +8,7 @@ use super::{
 use crate::{
     chunk::{Direction, Moment, Role},
     detect::Protocol,
-    exchange::Exchange,
+    exchange::{Exchange, Http},
     otlp::Exported,
     session::{Closing, Content, Desync, Flow, Piece, Session, SessionContext, Verdict},
     stream::Ordered,
@@ -143,6 +143,12 @@ impl Talk {
             Phase::Opening(_) => true,
             Phase::Session { session, .. } => session.has_exchanges(),
             Phase::Over(_) => false,
+        }
+    }
+
+    pub(super) fn open_requests(&self, see: &mut dyn FnMut(&Http)) {
+        if let Phase::Session { session, .. } = &self.phase {
+            session.open_requests(see);
         }
     }
 

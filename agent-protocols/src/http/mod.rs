@@ -32,7 +32,7 @@ use self::{
 };
 use crate::{
     chunk::{Moment, Role},
-    exchange::{Ending, Exchange},
+    exchange::{Ending, Exchange, Http},
     limits::Limits,
     otlp::Exported,
     session::{Closing, Content, Counts, Desync, Flow, Piece, Session, SessionContext, Verdict},
@@ -257,6 +257,10 @@ impl Session for HttpSession {
 
     fn take_exported(&mut self) -> Exported {
         std::mem::take(&mut self.exported)
+    }
+
+    fn open_requests(&self, see: &mut dyn FnMut(&Http)) {
+        self.pairing.open().for_each(see);
     }
 
     fn held_bytes(&self) -> usize {

@@ -230,6 +230,12 @@ impl Pairing {
         !self.waiting.is_empty() || self.left_out > 0 || self.answer.is_some()
     }
 
+    /// The requests that are not answered completely, those that were left out excepted.
+    pub(super) fn open(&self) -> impl Iterator<Item = &Http> {
+        let answered = self.answer.as_ref().and_then(|answer| answer.ask.as_ref());
+        answered.into_iter().chain(&self.waiting).map(|ask| &ask.http)
+    }
+
     /// Some waiting request may turn the connection over to another protocol.
     pub(super) fn may_hand_over(&self) -> bool {
         self.waiting

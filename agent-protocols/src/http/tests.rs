@@ -884,3 +884,37 @@ fn of_a_long_export_the_beginning_tells() {
     assert!(wire.session.take_exported().client);
     assert_eq!(wire.session.held_bytes(), wire.session.pairing.held_bytes());
 }
+
+#[test]
+fn requests_are_open_until_they_are_answered_to_the_end_or_given_up() {
+    fn open(wire: &Wire) -> Vec<String> {
+        let mut methods = Vec::new();
+        wire.session
+            .open_requests(&mut |http| methods.push(http.method.clone()));
+        methods
+    }
+    let mut wire = Wire::server();
+    assert!(open(&wire).is_empty());
+    wire.ask("GET / HTTP/1.1\r\n\r\n");
+    assert_eq!(open(&wire), ["GET"]);
+    wire.ask("POST / HTTP/1.1\r\nContent-Length: 1\r\n\r\n");
+    assert_eq!(open(&wire), ["GET", "POST"]);
+    wire.answer("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\na");
+    assert_eq!(open(&wire), ["GET", "POST"]);
+    wire.answer("b");
+    assert_eq!(open(&wire), ["POST"]);
+    let moment = Moment {
+        began: 1000,
+        ended: 1000,
+        unit: Unit::default(),
+    };
+    wire.session.close(Closing::Both, moment, &mut wire.out);
+    assert!(open(&wire).is_empty());
+
+    // The response is lost, and the next request shows that it came.
+    let mut wire = Wire::server();
+    wire.ask("GET / HTTP/1.1\r\n\r\n")
+        .answer_gap(100)
+        .ask("PUT / HTTP/1.1\r\n\r\n");
+    assert_eq!(open(&wire), ["PUT"]);
+}

@@ -1,6 +1,6 @@
 //! Which program goes where, and attaching only what is in use.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, os::fd::OwnedFd};
 
 use aya::{
     Ebpf,
@@ -13,11 +13,13 @@ use super::{
     kprobes::KernelProbes,
     load::program_refused,
     misses::{self, Misses},
+    runs,
     uprobes::Uprobes,
 };
 use crate::{
     discover::{Syscall, SyscallSet},
     inspect::{tracefs, units::Probe},
+    metrics::ProgramRuns,
 };
 
 /// Category of the system calls' tracepoints.
@@ -44,6 +46,8 @@ pub struct Hooks {
     uprobes: Uprobes,
     /// See [`Hooks::expect_waiting`].
     waiting: Vec<TracePointLinkId>,
+    /// While it is open the kernel counts the runs of programs.
+    counting: Option<OwnedFd>,
 }
 
 impl Hooks {
@@ -56,6 +60,7 @@ impl Hooks {
             hooked: SyscallSet::default(),
             uprobes: Uprobes::default(),
             waiting: Vec::new(),
+            counting: None,
         }
     }
 
@@ -86,6 +91,25 @@ impl Hooks {
             recursion: misses::of_programs(&self.ebpf),
             probes: self.kernel_probes.as_ref().map_or(0, KernelProbes::missed),
         }
+    }
+
+    /// Lets the kernel count the runs of the programs.
+    pub fn count_runs(&mut self) {
+        self.counting = runs::count();
+    }
+
+    /// The runs of the programs, if the kernel counts them.
+    pub fn runs(&self) -> Vec<ProgramRuns> {
+        match self.counting {
+            Some(_) => runs::of_programs(&self.ebpf),
+            None => Vec::new(),
+        }
+    }
+
+    /// Programs that are loaded, and probes in programs and libraries that are attached.
+    pub fn attached(&self) -> (usize, usize) {
+        let loaded = self.ebpf.programs().filter(|(_, program)| program.fd().is_ok());
+        (loaded.count(), self.uprobes.attached())
     }
 
     /// The loaded object, for its log.

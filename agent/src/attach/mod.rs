@@ -12,6 +12,7 @@ mod load;
 mod misses;
 mod perf;
 mod rest;
+mod runs;
 mod tier;
 mod uprobes;
 

@@ -76,6 +76,12 @@ impl Uprobes {
         attached.follow(ebpf, probe)
     }
 
+    /// Probes that are attached now.
+    pub fn attached(&self) -> usize {
+        let links = self.places.values().map(|attached| &attached.link);
+        links.filter(|link| matches!(link, Link::Attached(_))).count()
+    }
+
     /// A process ended, or executes another program. Probes stay: the next of its kind is likely to come.
     pub fn ended(&mut self, pid: u32) {
         for attached in self.places.values_mut() {

@@ -10,6 +10,7 @@ use agent_common::{self as common, CloseEvent, DataEvent, OpenEvent, close_how, 
 use agent_protocols::{
     Chunk, Connection, Direction, Exchange, Exported, Limits, Line, Moment, Role, Step, Unit,
     connection::{ConnectionContext, ConnectionCounts},
+    exchange::Http,
     session::{Closing, Verdict},
 };
 
@@ -274,6 +275,20 @@ impl<K: KernelTable> Connections<K> {
         self.by_id
             .get(&id)
             .is_some_and(|tracked| tracked.server && tracked.connection.as_deref().is_some_and(has_exchanges))
+    }
+
+    /// Shows the HTTP requests that watched processes are serving: the process, and the request.
+    pub fn requests_served(&self, mut see: impl FnMut(u32, &Http)) {
+        for tracked in self.by_id.values().filter(|tracked| tracked.server) {
+            if let Some(connection) = &tracked.connection {
+                connection.open_requests(&mut |http| see(tracked.pid, http));
+            }
+        }
+    }
+
+    /// Connections that are followed.
+    pub fn followed(&self) -> usize {
+        self.by_id.len()
     }
 
     /// What all connections counted so far, and events of connections that were never opened.

@@ -45,6 +45,11 @@ enum Fixed {
 }
 
 impl Order {
+    /// Events that wait.
+    pub fn waiting(&self) -> usize {
+        self.held.len()
+    }
+
     /// Takes an event.
     pub fn put(&mut self, event: Event<'_>) {
         let mut payload = self.spare.pop().unwrap_or_default();

@@ -209,6 +209,15 @@ impl Processes {
             .count()
     }
 
+    /// Those of them that were looked at.
+    pub fn looked_at(&self) -> Vec<Arc<Process>> {
+        let running = self
+            .known
+            .values()
+            .filter(|entry| entry.ended_at.is_none() && !entry.relay);
+        running.filter_map(|entry| entry.process.clone()).collect()
+    }
+
     /// The kernel side watches the child already; it was wrong to, if the parent was only being considered.
     fn forked(&mut self, pid: u32, parent: u32) {
         if self.known.contains_key(&parent) {

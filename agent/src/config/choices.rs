@@ -1,6 +1,9 @@
 //! The names of values of which there are only a few.
 
-use super::{Compression, Kept, Level, LogFormat, Output, Protocol, Tier, draft::Kind};
+use super::{
+    Buckets, Compression, Kept, Level, LogFormat, Output, Protocol, Temporality, Tier,
+    draft::{Kind, MetricsExporter},
+};
 
 /// Names of the OTLP protocols.
 pub const PROTOCOLS: &[(&str, Protocol); 2] = &[
@@ -11,6 +14,26 @@ pub const PROTOCOLS: &[(&str, Protocol); 2] = &[
 /// Names of the OTLP compressions.
 pub const COMPRESSIONS: &[(&str, Compression); 2] =
     &[("none", Compression::None), ("gzip", Compression::Gzip)];
+
+/// Names of what metrics are counted from.
+pub const TEMPORALITIES: &[(&str, Temporality); 3] = &[
+    ("cumulative", Temporality::Cumulative),
+    ("delta", Temporality::Delta),
+    ("lowmemory", Temporality::LowMemory),
+];
+
+/// Names of the ways that metrics leave.
+pub const METRICS_EXPORTERS: &[(&str, MetricsExporter); 3] = &[
+    ("otlp", MetricsExporter::Otlp),
+    ("prometheus", MetricsExporter::Prometheus),
+    ("none", MetricsExporter::None),
+];
+
+/// Names of the ways to put values into buckets.
+pub const BUCKETS: &[(&str, Buckets); 2] = &[
+    ("explicit", Buckets::Explicit),
+    ("exponential", Buckets::Exponential),
+];
 
 /// Names of the kinds of spans that are left out where a program's own SDK exports them.
 pub const KINDS: &[(&str, Kind); 4] = &[

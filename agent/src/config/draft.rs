@@ -1,6 +1,11 @@
 //! Settings while they are put together from what was given.
 
-use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+use std::{
+    collections::BTreeMap,
+    net::{SocketAddr, ToSocketAddrs as _},
+    path::PathBuf,
+    time::Duration,
+};
 
 use super::{
     Compression, LeaveOut, Otlp, Output, Protocol, Sampling, Selector, Settings,
@@ -27,7 +32,10 @@ pub struct Draft {
     pub service_namespace: Option<String>,
     /// `OTEL_SDK_DISABLED`.
     pub disabled: bool,
+    /// Where the exporter `prometheus` listens.
+    pub scraped: Scraped,
     leaves_out: bool,
+    metrics_exporters: Option<Vec<MetricsExporter>>,
 }
 
 /// What is said of one signal's export.
@@ -58,6 +66,36 @@ pub enum Kind {
     Database,
     /// None of these.
     None,
+}
+
+/// A way that metrics leave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MetricsExporter {
+    /// Over OTLP.
+    Otlp,
+    /// Where Prometheus may scrape.
+    Prometheus,
+    /// None of these.
+    None,
+}
+
+/// Where Prometheus finds its exporter, by the standard variables.
+#[derive(Clone, Debug)]
+pub struct Scraped {
+    /// An address, or a name of this host.
+    pub host: String,
+    /// The port.
+    pub port: u16,
+}
+
+/// As the specification has it.
+impl Default for Scraped {
+    fn default() -> Self {
+        Self {
+            host: "localhost".to_owned(),
+            port: 9464,
+        }
+    }
 }
 
 /// An endpoint as it was given.
@@ -128,6 +166,12 @@ impl Draft {
         Ok(())
     }
 
+    /// Adds to the ways that metrics leave.
+    pub fn metrics_exporter(&mut self, exporter: Result<MetricsExporter, Invalid>) -> Result<(), Invalid> {
+        self.metrics_exporters.get_or_insert_default().push(exporter?);
+        Ok(())
+    }
+
     /// Sets one thing for all signals.
     pub fn otlp<T: Clone>(
         &mut self,
@@ -157,13 +201,27 @@ impl Draft {
             settings.export.prometheus = None;
             return settings;
         }
+        let wanted = |exporter| {
+            self.metrics_exporters
+                .as_ref()
+                .map(|list| list.contains(&exporter))
+        };
+        let (otlp, prometheus) = (
+            wanted(MetricsExporter::Otlp),
+            wanted(MetricsExporter::Prometheus) == Some(true),
+        );
         // Spans that go nowhere help nobody: without any other place, the specification's default endpoint is theirs.
         let nowhere = settings.export.output == Output::None
             && settings.export.prometheus.is_none()
             && self.traces.endpoint.is_none()
             && self.metrics.endpoint.is_none();
+        if prometheus && settings.export.prometheus.is_none() {
+            settings.export.prometheus = self.scraped.address();
+        }
         settings.export.traces = self.traces.resolve("/v1/traces", nowhere);
-        settings.export.metrics = self.metrics.resolve("/v1/metrics", nowhere);
+        if otlp != Some(false) {
+            settings.export.metrics = self.metrics.resolve("/v1/metrics", nowhere || otlp == Some(true));
+        }
         settings
     }
 
@@ -173,6 +231,12 @@ impl Draft {
             "exclude.match" => self.settings.exclude.push(Selector::Rule(entry.rule)),
             _ => self.settings.services.push(entry),
         }
+    }
+}
+
+impl Scraped {
+    fn address(&self) -> Option<SocketAddr> {
+        (self.host.as_str(), self.port).to_socket_addrs().ok()?.next()
     }
 }
 

@@ -7,6 +7,8 @@ use super::choices::{self, names};
 pub enum Kind {
     /// A process id.
     Pid,
+    /// A port.
+    Port,
     /// A port, or the first and the last of a range.
     Ports,
     /// A shell pattern, or a regular expression after `re:`.
@@ -41,6 +43,7 @@ impl Kind {
         matches!(
             self,
             Self::Pid
+                | Self::Port
                 | Self::Ports
                 | Self::Boolean
                 | Self::Choice(_)
@@ -289,7 +292,57 @@ const ROWS: &[(&str, Kind, &str)] = &[
         "Spans that may wait; more are dropped and counted",
     ),
     ("batch.max_size", Kind::Count, "Most spans of one request"),
-    ("metrics.interval", Kind::Duration, "How often metrics are sent"),
+    (
+        "metrics.exporter",
+        Kind::Choice(&names(choices::METRICS_EXPORTERS)),
+        "The ways that metrics leave",
+    ),
+    (
+        "metrics.interval",
+        Kind::Duration,
+        "How often metrics are sent over OTLP",
+    ),
+    (
+        "metrics.timeout",
+        Kind::Duration,
+        "How long one such export may take, with all its attempts",
+    ),
+    (
+        "metrics.prometheus_host",
+        Kind::Text,
+        "Where the exporter prometheus listens, if the setting prometheus does not say it",
+    ),
+    ("metrics.prometheus_port", Kind::Count, "Its port"),
+    (
+        "metrics.temporality",
+        Kind::Choice(&names(choices::TEMPORALITIES)),
+        "What metrics sent over OTLP are counted from",
+    ),
+    (
+        "metrics.buckets",
+        Kind::Choice(&names(choices::BUCKETS)),
+        "How the values of histograms are put into buckets over OTLP",
+    ),
+    (
+        "metrics.processes",
+        Kind::Boolean,
+        "Also measure CPU time, memory, threads and file descriptors of the watched processes",
+    ),
+    (
+        "metrics.agent",
+        Kind::Boolean,
+        "Also send over OTLP what the agent counts of itself",
+    ),
+    (
+        "metrics.tempo",
+        Kind::Boolean,
+        "Also measure spans, and calls between services, in Tempo's names",
+    ),
+    (
+        "metrics.program_runs",
+        Kind::Boolean,
+        "Let the kernel count the runs of the agent's programs, and their time",
+    ),
     (
         "metrics.max_series",
         Kind::Count,

@@ -110,6 +110,10 @@ fn of_kind(kind: Kind) -> Value {
             "0*[1-9][0-9]*",
             &json!({ "type": "integer", "minimum": 1, "maximum": i32::MAX }),
         ),
+        Kind::Port => number_or(
+            PORT,
+            &json!({ "type": "integer", "minimum": 1, "maximum": u16::MAX }),
+        ),
         Kind::Ports => number_or(
             &format!("{PORT}(-{PORT})?"),
             &json!({ "type": "integer", "minimum": 1, "maximum": u16::MAX }),

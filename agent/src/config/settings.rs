@@ -43,8 +43,8 @@ pub struct Settings {
     pub resource: Resource,
     /// Which traces are kept.
     pub sampler: Sampler,
-    /// What bounds the metrics.
-    pub metrics: MetricsLimits,
+    /// What is measured.
+    pub metrics: MetricsSettings,
     /// The agent's own log.
     pub log: Log,
 }
@@ -56,8 +56,8 @@ pub struct Export {
     pub traces: Option<Otlp>,
     /// OTLP metrics, if wanted.
     pub metrics: Option<Otlp>,
-    /// How often metrics are sent; default 60 s.
-    pub metrics_interval: Interval,
+    /// When and how metrics are sent over OTLP.
+    pub periodic: Periodic,
     /// Where Prometheus may scrape.
     pub prometheus: Option<SocketAddr>,
     /// Spans on stdout.
@@ -148,14 +148,48 @@ impl Default for Batch {
     }
 }
 
-/// A period of 60 s unless set.
+/// When and how metrics are sent over OTLP.
 #[derive(Clone, Copy, Debug)]
-pub struct Interval(pub Duration);
+pub struct Periodic {
+    /// How often; default 60 s.
+    pub interval: Duration,
+    /// How long one export may take; default 30 s.
+    pub timeout: Duration,
+    /// What each number is counted from.
+    pub temporality: Temporality,
+}
 
-impl Default for Interval {
+impl Default for Periodic {
     fn default() -> Self {
-        Self(Duration::from_mins(1))
+        Self {
+            interval: Duration::from_mins(1),
+            timeout: Duration::from_secs(30),
+            temporality: Temporality::default(),
+        }
     }
+}
+
+/// What metrics sent over OTLP are counted from
+/// (<https://opentelemetry.io/docs/specs/otel/metrics/sdk_exporters/otlp/#additional-environment-variable-configuration>).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Temporality {
+    /// All from their beginning.
+    #[default]
+    Cumulative,
+    /// Counters and histograms from one export to the next.
+    Delta,
+    /// As delta, except for what is not counted here but read from elsewhere.
+    LowMemory,
+}
+
+/// How the values of histograms are put into buckets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Buckets {
+    /// By the bounds that the conventions advise.
+    #[default]
+    Explicit,
+    /// Over OTLP in buckets that grow by a factor, which adapts.
+    Exponential,
 }
 
 /// Which hooks see the I/O.
@@ -233,6 +267,37 @@ impl Default for LeaveOut {
             server: true,
             client: true,
             database: true,
+        }
+    }
+}
+
+/// What is measured.
+#[derive(Clone, Copy, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a setting of its own")]
+pub struct MetricsSettings {
+    /// What bounds the metrics.
+    pub limits: MetricsLimits,
+    /// How the values of histograms are put into buckets.
+    pub buckets: Buckets,
+    /// Also measure CPU time, memory, threads and file descriptors of the watched processes; default true.
+    pub processes: bool,
+    /// Also send over OTLP what the agent counts of itself; default true.
+    pub agent: bool,
+    /// Also measure spans, and calls between services, in Tempo's names; default false.
+    pub tempo: bool,
+    /// Let the kernel count the runs of the agent's programs, and their time; default false.
+    pub program_runs: bool,
+}
+
+impl Default for MetricsSettings {
+    fn default() -> Self {
+        Self {
+            limits: MetricsLimits::default(),
+            buckets: Buckets::default(),
+            processes: true,
+            agent: true,
+            tempo: false,
+            program_runs: false,
         }
     }
 }

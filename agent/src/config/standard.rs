@@ -3,6 +3,7 @@
 
 use super::{
     Environment,
+    draft::Draft,
     layers::{Layers, Origin},
     parse::{self, Invalid},
     table::by_key,
@@ -44,10 +45,19 @@ fn set<'a>(environment: &'a Environment, variable: &str) -> Option<&'a str> {
 }
 
 fn give(layers: &mut Layers, key: &str, value: &str, variable: &str) -> Result<(), Invalid> {
-    match by_key(key) {
-        Some(setting) => layers.give(setting, value, Origin::Variable(variable.to_owned())),
-        None => Ok(()),
+    let Some(setting) = by_key(key) else { return Ok(()) };
+    let values = if setting.list {
+        value.split(',').map(str::trim).collect()
+    } else {
+        vec![value]
+    };
+    for value in &values {
+        (setting.apply)(&mut Draft::default(), value)?;
     }
+    let origin = || Origin::Variable(variable.to_owned());
+    values
+        .into_iter()
+        .try_for_each(|value| layers.give(setting, value, origin()))
 }
 
 /// `OTEL_TRACES_SAMPLER_ARG` means something only together with `OTEL_TRACES_SAMPLER`.
@@ -90,6 +100,15 @@ fn milliseconds(text: &str) -> Result<String, Invalid> {
 
 fn lowercase(text: &str) -> Result<String, Invalid> {
     Ok(text.to_ascii_lowercase())
+}
+
+/// What the specification calls the ways to put values into buckets.
+fn aggregation(text: &str) -> Result<String, Invalid> {
+    const NAMES: &[(&str, &str)] = &[
+        ("explicit_bucket_histogram", "explicit"),
+        ("base2_exponential_bucket_histogram", "exponential"),
+    ];
+    parse::choice(&text.to_ascii_lowercase(), NAMES).map(str::to_owned)
 }
 
 const STANDARD: &[Row] = &[
@@ -150,5 +169,20 @@ const STANDARD: &[Row] = &[
     ("OTEL_BSP_MAX_QUEUE_SIZE", "batch.queue_size", same),
     ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "batch.max_size", same),
     ("OTEL_METRIC_EXPORT_INTERVAL", "metrics.interval", milliseconds),
+    ("OTEL_METRIC_EXPORT_TIMEOUT", "metrics.timeout", milliseconds),
+    // The specification wants these values to be read whatever their case.
+    (
+        "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE",
+        "metrics.temporality",
+        lowercase,
+    ),
+    (
+        "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION",
+        "metrics.buckets",
+        aggregation,
+    ),
+    ("OTEL_METRICS_EXPORTER", "metrics.exporter", same),
+    ("OTEL_EXPORTER_PROMETHEUS_HOST", "metrics.prometheus_host", same),
+    ("OTEL_EXPORTER_PROMETHEUS_PORT", "metrics.prometheus_port", same),
     ("OTEL_SDK_DISABLED", "disabled", lowercase),
 ];

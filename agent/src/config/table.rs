@@ -1,5 +1,6 @@
 //! Every setting of the agent: one row each.
 
+mod metrics;
 mod otlp;
 mod selection;
 
@@ -72,7 +73,11 @@ fn set<T>(place: &mut T, value: Result<T, Invalid>) -> Result<(), Invalid> {
 
 /// All settings, in the order in which help shows them.
 pub fn settings() -> impl Iterator<Item = &'static Setting> {
-    selection::ROWS.iter().chain(otlp::ROWS).chain(SETTINGS)
+    selection::ROWS
+        .iter()
+        .chain(otlp::ROWS)
+        .chain(SETTINGS)
+        .chain(metrics::ROWS)
 }
 
 /// The setting with this path in the configuration file.
@@ -240,32 +245,6 @@ static SETTINGS: &[Setting] = &[
         "SIDELIGHT_BATCH_MAX_SIZE",
         "512",
         |draft, text| set(&mut draft.settings.export.batch.batch_size, parse::count(text)),
-    ),
-    one(
-        "metrics.interval",
-        None,
-        "SIDELIGHT_METRICS_INTERVAL",
-        "60s",
-        |draft, text| {
-            set(
-                &mut draft.settings.export.metrics_interval.0,
-                parse::duration(text),
-            )
-        },
-    ),
-    one(
-        "metrics.max_series",
-        None,
-        "SIDELIGHT_METRICS_MAX_SERIES",
-        "2000",
-        |draft, text| set(&mut draft.settings.metrics.series, parse::count(text)),
-    ),
-    one(
-        "metrics.idle",
-        None,
-        "SIDELIGHT_METRICS_IDLE",
-        "10m",
-        |draft, text| set(&mut draft.settings.metrics.idle, parse::duration(text)),
     ),
     one(
         "containers.docker_socket",

@@ -151,6 +151,49 @@ fn a_base_endpoint_gets_the_signals_path_and_an_exact_one_stays() {
 }
 
 #[test]
+fn metrics_leave_by_the_ways_that_are_named() {
+    let export = |variables: &[(&str, &str)]| from_environment(variables).0.export;
+    let endpoint = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://base:4318");
+    let none = export(&[endpoint, ("OTEL_METRICS_EXPORTER", "none")]);
+    assert!(none.metrics.is_none() && none.traces.is_some() && none.prometheus.is_none());
+    let scraped = export(&[
+        endpoint,
+        ("OTEL_METRICS_EXPORTER", "prometheus"),
+        ("OTEL_EXPORTER_PROMETHEUS_HOST", "127.0.0.1"),
+    ]);
+    assert!(scraped.metrics.is_none() && scraped.traces.is_some());
+    assert_eq!(scraped.prometheus, "127.0.0.1:9464".parse().ok());
+    let both = export(&[("OTEL_METRICS_EXPORTER", "otlp, prometheus")]);
+    assert_eq!(both.metrics.unwrap().endpoint, "http://localhost:4318/v1/metrics");
+    assert_eq!(both.prometheus.map(|address| address.port()), Some(9464));
+    let own = export(&[
+        ("OTEL_METRICS_EXPORTER", "otlp"),
+        ("SIDELIGHT_METRICS_EXPORTER", "none"),
+    ]);
+    assert!(own.metrics.is_none());
+    let (_, warnings) = from_environment(&[("OTEL_METRICS_EXPORTER", "console")]);
+    assert!(warnings[0].contains("OTEL_METRICS_EXPORTER"), "{warnings:?}");
+}
+
+#[test]
+fn metrics_are_sent_as_the_standard_variables_say() {
+    let (settings, warnings) = from_environment(&[
+        ("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", "LowMemory"),
+        (
+            "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION",
+            "base2_exponential_bucket_histogram",
+        ),
+        ("OTEL_METRIC_EXPORT_INTERVAL", "500"),
+        ("OTEL_METRIC_EXPORT_TIMEOUT", "200"),
+    ]);
+    assert!(warnings.is_empty(), "{warnings:?}");
+    assert_eq!(settings.export.periodic.temporality, Temporality::LowMemory);
+    assert_eq!(settings.export.periodic.interval, Duration::from_millis(500));
+    assert_eq!(settings.export.periodic.timeout, Duration::from_millis(200));
+    assert_eq!(settings.metrics.buckets, Buckets::Exponential);
+}
+
+#[test]
 fn the_endpoint_flag_wins_over_the_signals_variable() {
     let flags = vec![("otlp.endpoint", "http://flag:4318".to_owned())];
     let variables = environment(&[("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://variable/x")]);

@@ -5,6 +5,8 @@ use agent_protocols::{
     exchange::{Exchange, Http},
 };
 
+use crate::span::Value;
+
 use super::{
     Attributes, Description, Endpoints,
     address::Address,
@@ -52,6 +54,17 @@ pub(super) fn describe(
     }
 }
 
+pub(super) fn describe_active(http: &Http) -> Vec<(&'static str, Value)> {
+    let target = Target::parse(&http.method, &http.target);
+    vec![
+        (
+            "http.request.method",
+            known_method(&http.method).unwrap_or("_OTHER").into(),
+        ),
+        ("url.scheme", scheme(&target).into()),
+    ]
+}
+
 /// An exchange as its attributes need it.
 struct Call<'a> {
     http: &'a Http,
@@ -64,7 +77,7 @@ struct Call<'a> {
 impl Call<'_> {
     /// `url.*`: the whole URL where the watched process is the client, its parts where it is the server.
     fn describe_url(&self, attributes: &mut Attributes) {
-        let scheme = self.target.scheme.unwrap_or("http").to_ascii_lowercase();
+        let scheme = scheme(&self.target);
         let query = self.target.query(self.redact_query);
         if self.role == Role::Client {
             attributes.set("url.full", self.full_url(&scheme, query.as_deref()));
@@ -134,6 +147,10 @@ impl Call<'_> {
     fn authority(&self) -> Option<&str> {
         self.target.authority.or(self.http.host.as_deref())
     }
+}
+
+fn scheme(target: &Target<'_>) -> String {
+    target.scheme.unwrap_or("http").to_ascii_lowercase()
 }
 
 fn known_method(method: &str) -> Option<&str> {

@@ -12,7 +12,10 @@ mod url;
 
 use std::net::SocketAddr;
 
-use agent_protocols::{Detail, Exchange, Role, exchange::Ending};
+use agent_protocols::{
+    Detail, Exchange, Role,
+    exchange::{Ending, Http},
+};
 
 use crate::span::{SpanKind, Status, Value};
 
@@ -48,6 +51,12 @@ pub fn describe(exchange: &Exchange, endpoints: &Endpoints, redact_query: bool) 
         Detail::Http(http) => http::describe(http, exchange, endpoints, redact_query),
         Detail::Sql(sql) => sql::describe(sql, exchange, endpoints),
     }
+}
+
+/// The attributes of a request that is still being served, by
+/// <https://opentelemetry.io/docs/specs/semconv/http/http-metrics/#metric-httpserveractive_requests>.
+pub fn describe_active(http: &Http) -> Vec<(&'static str, Value)> {
+    http::describe_active(http)
 }
 
 impl Endpoints {

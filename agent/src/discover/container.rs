@@ -38,6 +38,31 @@ pub fn name(id: &str) -> Option<String> {
     })
 }
 
+/// What the container is called, as resource attributes: by its engine, and within its pod.
+pub fn given_names(id: &str) -> Vec<(&'static str, String)> {
+    let path: PathBuf = ["/var/lib/docker/containers", id, "config.v2.json"]
+        .iter()
+        .collect();
+    read(&path).map(|text| given_by_docker(&text)).unwrap_or_default()
+}
+
+fn given_by_docker(configuration: &str) -> Vec<(&'static str, String)> {
+    let Ok(container) = serde_json::from_str::<DockerContainer>(configuration) else {
+        return Vec::new();
+    };
+    let labels = container.config.labels.unwrap_or_default();
+    let name = container.name.trim_start_matches('/').to_owned();
+    let in_pod = labels.get("io.kubernetes.container.name").cloned();
+    [
+        ("container.name", Some(name)),
+        ("container.image.name", container.config.image),
+        ("k8s.container.name", in_pod),
+    ]
+    .into_iter()
+    .filter_map(|(attribute, name)| Some((attribute, name.filter(|name| !name.is_empty())?)))
+    .collect()
+}
+
 /// The id in `/proc/PID/cgroup`: `/docker/ID`, `/system.slice/docker-ID.scope`, `…/cri-containerd-ID.scope`,
 /// `…/crio-ID.scope`, `…/libpod-ID.scope/container`, `/kubepods/…/podUID/ID`, with v1 and v2 alike. The innermost counts.
 fn from_cgroup(cgroup: &str) -> Option<String> {
@@ -92,6 +117,8 @@ struct DockerContainer {
 
 #[derive(Deserialize)]
 struct DockerConfig {
+    #[serde(rename = "Image", default)]
+    image: Option<String>,
     #[serde(rename = "Labels", default)]
     labels: Option<std::collections::HashMap<String, String>>,
 }
@@ -209,6 +236,19 @@ mod tests {
         assert_eq!(named("boring_wozniak", "{}"), None);
         assert_eq!(named("boring_wozniak7", "{}"), None);
         assert_eq!(from_docker("not json"), None);
+    }
+
+    #[test]
+    fn docker_tells_the_containers_own_name() {
+        let configuration = r#"{"Name":"/demo-shop-1","Config":{"Image":"shop:1","Labels":{"com.docker.compose.service":"shop"}}}"#;
+        assert_eq!(
+            given_by_docker(configuration),
+            [
+                ("container.name", "demo-shop-1".to_owned()),
+                ("container.image.name", "shop:1".to_owned())
+            ]
+        );
+        assert_eq!(given_by_docker("{}"), []);
     }
 
     #[test]

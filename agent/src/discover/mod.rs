@@ -8,6 +8,7 @@ mod matching;
 mod name;
 mod overrides;
 mod ports;
+mod surroundings;
 mod syscalls;
 
 #[cfg(test)]
@@ -16,6 +17,7 @@ mod tests;
 use std::{collections::HashMap, path::PathBuf};
 
 pub use error::InspectError;
+pub use instance::id as instance_id;
 pub use overrides::Overrides;
 use serde::Serialize;
 pub use syscalls::{Syscall, SyscallSet};
@@ -53,6 +55,8 @@ pub struct Process {
     pub container_id: Option<String>,
     /// What the container is called, if that was looked for.
     pub container_names: Vec<String>,
+    /// What it runs in, as resource attributes: its container's names, and what is known of its pod.
+    pub surroundings: Vec<(&'static str, String)>,
     /// Language runtime as the conventions name it (`python`, `go`, …), if recognised.
     pub language: Option<&'static str>,
     /// Version of the language runtime (`3.11.7`, `1.22.4`), if it can be read.
@@ -205,6 +209,7 @@ impl Discovery {
         let runtime = self.inspector.runtime(pid).unwrap_or_default();
         let container_id = container::id(pid);
         let attributes = self.resource_attributes(&facts);
+        let surroundings = surroundings::of(pid, &facts, container_id.as_deref());
         let service_name = self.service_name(&facts, &runtime, container_id.as_deref());
         let container_names = match container_id.as_deref() {
             Some(id) if self.name_containers => self.engine.names(id),
@@ -226,6 +231,7 @@ impl Discovery {
             command_line: facts.arguments,
             container_id,
             container_names,
+            surroundings,
             language: runtime.language,
             language_version: runtime.version,
             ports,

@@ -40,7 +40,7 @@ impl Default for Backoff {
 impl Backoff {
     /// The pause after round number `round` (from 0): between a half and the whole of its step, so that agents that lost
     /// the same collector do not come back together.
-    fn pause(self, round: u32) -> Duration {
+    pub(super) fn pause(self, round: u32) -> Duration {
         let step = self.first.saturating_mul(1 << round.min(16)).min(self.most);
         let half = step / 2;
         let random = RandomState::new().hash_one(round);

@@ -10,6 +10,7 @@ mod delivery;
 mod encode;
 mod error;
 mod health;
+pub mod metrics;
 mod partial;
 pub mod prometheus;
 pub mod resource;
@@ -102,8 +103,12 @@ impl Exporters {
         }
     }
 
+    /// Spans that wait or are on their way.
+    pub fn waiting(&self) -> usize {
+        self.shared.budget.spans()
+    }
+
     /// What was sent and lost so far.
-    #[cfg(test)]
     pub fn statistics(&self) -> Statistics {
         self.shared.counters.read()
     }

@@ -4,7 +4,10 @@ use std::{borrow::Cow, sync::LazyLock};
 
 use opentelemetry::KeyValue;
 
-use crate::{discover::Process, span::Value};
+use crate::{
+    discover::{self, Process, ProcessKey},
+    span::Value,
+};
 
 use super::encode;
 
@@ -23,6 +26,11 @@ pub fn attributes(process: &Process) -> Vec<(Cow<'static, str>, Value)> {
         }
     }
     attributes
+}
+
+/// Resource attributes of the agent itself.
+pub(super) fn of_agent() -> Vec<(Cow<'static, str>, Value)> {
+    own(&AGENT)
 }
 
 /// The resource as opentelemetry-otlp takes it.
@@ -52,6 +60,14 @@ fn own(process: &Process) -> Vec<(Cow<'static, str>, Value)> {
         ("process.executable.name", executable.file_name().map(text)),
         ("process.executable.path", Some(text(executable.as_os_str()))),
         ("container.id", process.container_id.as_deref().map(Value::from)),
+        (
+            "process.parent_pid",
+            (process.parent_pid > 0).then_some(Value::Int(i64::from(process.parent_pid))),
+        ),
+        ("host.id", HOST_ID.as_deref().map(Value::from)),
+        ("host.arch", Some(ARCHITECTURE.into())),
+        ("os.type", Some("linux".into())),
+        ("os.version", KERNEL.as_deref().map(Value::from)),
         ("host.name", HOST_NAME.as_deref().map(Value::from)),
         ("telemetry.sdk.name", Some("sidelight".into())),
         ("telemetry.sdk.language", Some("rust".into())),
@@ -59,18 +75,57 @@ fn own(process: &Process) -> Vec<(Cow<'static, str>, Value)> {
         ("telemetry.distro.name", Some("sidelight".into())),
         ("telemetry.distro.version", Some(env!("CARGO_PKG_VERSION").into())),
     ];
+    let surroundings = process.surroundings.iter();
+    let surroundings = surroundings.map(|(name, value)| (*name, Some(Value::from(value.as_str()))));
     attributes
         .into_iter()
+        .chain(surroundings)
         .filter_map(|(name, value)| Some((name.into(), value?)))
         .filter(|(_, value)| *value != Value::String(String::new()))
         .collect()
 }
 
-/// What the `hostname` command prints, as the conventions define it.
-static HOST_NAME: LazyLock<Option<String>> = LazyLock::new(|| {
-    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").ok()?;
-    Some(name.trim().to_owned()).filter(|name| !name.is_empty())
+/// The agent as a process.
+static AGENT: LazyLock<Process> = LazyLock::new(|| {
+    let own = procfs::process::Process::myself().and_then(|own| own.stat());
+    Process {
+        pid: std::process::id(),
+        service_name: "sidelight".to_owned(),
+        service_instance_id: own
+            .map(|stat| {
+                discover::instance_id(ProcessKey {
+                    pid: std::process::id(),
+                    start_ticks: stat.starttime,
+                })
+            })
+            .unwrap_or_default(),
+        executable: std::env::current_exe().unwrap_or_default(),
+        ..Process::default()
+    }
 });
+
+/// What the `hostname` command prints, as the conventions define it.
+static HOST_NAME: LazyLock<Option<String>> = LazyLock::new(|| line("/proc/sys/kernel/hostname"));
+
+/// Where systemd and D-Bus keep a host's id (`machine-id(5)`), as the conventions advise; that of the host, if its file system is
+/// seen through its first process.
+static HOST_ID: LazyLock<Option<String>> =
+    LazyLock::new(|| line("/proc/1/root/etc/machine-id").or_else(|| line("/etc/machine-id")));
+
+/// The kernel's release, as `uname -r` prints it.
+static KERNEL: LazyLock<Option<String>> = LazyLock::new(|| line("/proc/sys/kernel/osrelease"));
+
+/// The architecture as the conventions name it.
+const ARCHITECTURE: &str = if cfg!(target_arch = "x86_64") {
+    "amd64"
+} else {
+    "arm64"
+};
+
+fn line(path: &str) -> Option<String> {
+    let text = std::fs::read_to_string(path).ok()?;
+    Some(text.trim().to_owned()).filter(|text| !text.is_empty())
+}
 
 #[cfg(test)]
 mod tests {

@@ -15,6 +15,24 @@ pub struct Statistics {
     pub retries: u64,
 }
 
+impl Statistics {
+    /// All counts by name.
+    pub fn pairs(self) -> [(&'static str, u64); 4] {
+        let Self {
+            exported,
+            dropped,
+            failed,
+            retries,
+        } = self;
+        [
+            ("exported", exported),
+            ("export_dropped", dropped),
+            ("export_failed", failed),
+            ("export_retries", retries),
+        ]
+    }
+}
+
 /// [`Statistics`] while they are counted.
 #[derive(Debug, Default)]
 pub(super) struct Counters {

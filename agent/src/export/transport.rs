@@ -135,7 +135,7 @@ fn once_more() -> RetryPolicy {
 }
 
 /// The connection for gRPC, made when the first request needs it.
-fn channel(otlp: &Otlp, secure: bool) -> Result<Channel, Error> {
+pub(super) fn channel(otlp: &Otlp, secure: bool) -> Result<Channel, Error> {
     let mut endpoint = Endpoint::from_shared(otlp.endpoint.clone())
         .map_err(|error| invalid(&otlp.endpoint, &error))?
         .connect_timeout(otlp.timeout)
@@ -149,7 +149,7 @@ fn channel(otlp: &Otlp, secure: bool) -> Result<Channel, Error> {
 }
 
 /// Whether the endpoint is `https`; an error when it is not `http` either.
-fn is_secure(endpoint: &str) -> Result<bool, Error> {
+pub(super) fn is_secure(endpoint: &str) -> Result<bool, Error> {
     let scheme = endpoint
         .split_once("://")
         .map(|(scheme, _)| scheme.to_ascii_lowercase());
@@ -163,7 +163,7 @@ fn is_secure(endpoint: &str) -> Result<bool, Error> {
     }
 }
 
-fn headers(otlp: &Otlp) -> Result<MetadataMap, Error> {
+pub(super) fn headers(otlp: &Otlp) -> Result<MetadataMap, Error> {
     let mut headers = MetadataMap::new();
     for (name, value) in &otlp.headers {
         let invalid = |reason: &str| Error::Header {
@@ -179,7 +179,7 @@ fn headers(otlp: &Otlp) -> Result<MetadataMap, Error> {
     Ok(headers)
 }
 
-fn invalid(endpoint: &str, error: &(dyn std::error::Error + 'static)) -> Error {
+pub(super) fn invalid(endpoint: &str, error: &(dyn std::error::Error + 'static)) -> Error {
     Error::Endpoint {
         endpoint: endpoint.to_owned(),
         reason: chain(error),

@@ -4,35 +4,67 @@
 //! A series has a set of attributes; a new one beyond the limit goes into one series that says so, and one that nothing
 //! has gone into for a while is let go.
 
+mod active;
+mod counts;
+mod exponential;
 mod histogram;
 mod instruments;
+mod number;
+mod process;
 mod series;
+mod snapshot;
+pub mod tempo;
 #[cfg(test)]
 mod tests;
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use opentelemetry::trace::SpanKind;
 
+pub use counts::Count;
+pub use exponential::Exponential;
 pub use histogram::{Exemplar, Histogram};
 pub use instruments::{INSTRUMENTS, Instrument};
-pub use series::{Labels, Snapshot, SnapshotOfProcess};
+pub use number::{Number, NumberKind, NumberMetric, Reading};
+pub use series::Labels;
+pub use snapshot::{Asked, Asker, OfAgent, ProgramRuns, Settled, Snapshot, SnapshotOfProcess, channel};
 
 use crate::{
-    config::MetricsLimits,
+    config::{Buckets, MetricsLimits, MetricsSettings},
     conventions::Description,
     discover::{Process, ProcessKey},
     span::Value,
 };
-use series::Family;
+use active::Active;
+use series::{Family, Old, Shape};
+use tempo::Tempo;
 
 const NANOS_PER_SECOND: f64 = 1e9;
+/// So many times as long as others is a series kept that has something to tell and cannot.
+const LONG: u64 = 6;
 
 /// The metrics of all watched processes.
 #[derive(Debug)]
 pub struct Metrics {
     limits: MetricsLimits,
+    buckets: Buckets,
     processes: HashMap<ProcessKey, OfProcess>,
+    /// What is kept though nothing was counted of it.
+    kept: HashSet<ProcessKey>,
+    tempo: Option<Tempo>,
+    settled: Settled,
+}
+
+/// A moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Now {
+    /// On the monotonic clock, in nanoseconds.
+    pub monotonic: u64,
+    /// In nanoseconds since the Unix epoch.
+    pub unix_nanos: u64,
 }
 
 /// An exchange as the metrics see it.
@@ -51,48 +83,92 @@ struct OfProcess {
     process: Arc<Process>,
     /// One for each instrument.
     families: Vec<Family>,
+    active: Active,
 }
 
 impl Metrics {
-    /// Nothing counted yet.
-    pub fn new(limits: MetricsLimits) -> Self {
+    /// Nothing counted yet. What came since `settled` is kept longer.
+    pub fn new(settings: MetricsSettings, settled: Settled) -> Self {
         Self {
-            limits,
+            limits: settings.limits,
+            buckets: settings.buckets,
             processes: HashMap::new(),
+            kept: HashSet::new(),
+            tempo: settings.tempo.then(|| Tempo::new(settings.limits)),
+            settled,
         }
     }
 
-    /// Adds an exchange; `now` in monotonic nanoseconds.
-    pub fn add(&mut self, process: &Arc<Process>, measured: &Measured<'_>, now: u64) {
-        let of_process = self.processes.entry(process.key()).or_insert_with(|| OfProcess {
-            process: Arc::clone(process),
-            families: INSTRUMENTS.iter().map(|_| Family::default()).collect(),
-        });
+    /// Adds an exchange.
+    pub fn add(&mut self, process: &Arc<Process>, measured: &Measured<'_>, now: Now) {
+        let (buckets, limit) = (self.buckets, self.limits.series);
+        let of_process = self.of(process);
         for (instrument, family) in INSTRUMENTS.iter().zip(&mut of_process.families) {
             let Some(value) = value(instrument, measured) else {
                 continue;
             };
             let labels = instrument.labels(&measured.description.attributes);
-            family.add(
-                instrument,
-                labels,
-                value,
-                measured.exemplar,
-                now,
-                self.limits.series,
-            );
+            let shape = Shape {
+                bounds: instrument.bounds,
+                buckets,
+                limit,
+            };
+            family.add(shape, labels, value, measured.exemplar, now);
+        }
+        of_process.active.answered(measured.description, limit, now);
+    }
+
+    /// Adds a span to the metrics in Tempo's names, if they are wanted.
+    pub fn add_span(&mut self, placed: &tempo::Placed<'_>, now: Now) {
+        if let Some(tempo) = &mut self.tempo {
+            tempo.add(placed, now);
         }
     }
 
-    /// Lets go what nothing was added to for a while; `now` in monotonic nanoseconds.
-    pub fn forget_idle(&mut self, now: u64) {
-        let before = now.saturating_sub(self.limits.idle.as_nanos() as u64);
-        self.processes.retain(|_, of_process| {
+    /// Counts the requests that are being served, all of them: the process of each, and its attributes.
+    pub fn count_active(&mut self, open: Vec<(Arc<Process>, Labels)>, now: Now) {
+        for of_process in self.processes.values_mut() {
+            of_process.active.begin();
+        }
+        let limit = self.limits.series;
+        for (process, labels) in open {
+            self.of(&process).active.add(labels, limit, now);
+        }
+    }
+
+    /// Keeps these processes though nothing was counted of them, and no others.
+    pub fn keep(&mut self, processes: &[Arc<Process>]) {
+        self.kept = processes.iter().map(|process| process.key()).collect();
+        for process in processes {
+            self.of(process);
+        }
+    }
+
+    /// Whether something was counted of a process, or it was kept.
+    pub fn knows(&self, process: &Process) -> bool {
+        self.processes.contains_key(&process.key())
+    }
+
+    /// Lets go what nothing was added to for a while.
+    pub fn forget_idle(&mut self, now: Now) {
+        let idle = self.limits.idle.as_nanos() as u64;
+        let old = Old {
+            before: now.monotonic.saturating_sub(idle),
+            settled: self.settled.monotonic(),
+            long_before: now.monotonic.saturating_sub(idle.saturating_mul(LONG)),
+        };
+        let kept = &self.kept;
+        self.processes.retain(|key, of_process| {
             for family in &mut of_process.families {
-                family.forget(before);
+                family.forget(old);
             }
-            of_process.families.iter().any(|family| !family.is_empty())
+            of_process.active.forget(old);
+            let is_empty = of_process.families.iter().all(Family::is_empty) && of_process.active.is_empty();
+            !is_empty || kept.contains(key)
         });
+        if let Some(tempo) = &mut self.tempo {
+            tempo.forget(old, now);
+        }
     }
 
     /// All of them as they are now.
@@ -100,8 +176,22 @@ impl Metrics {
         let of_process = |of_process: &OfProcess| SnapshotOfProcess {
             process: Arc::clone(&of_process.process),
             families: of_process.families.iter().map(Family::series).collect(),
+            readings: of_process.active.readings(),
         };
         self.processes.values().map(of_process).collect()
+    }
+
+    /// Those in Tempo's names, if they are wanted.
+    pub fn tempo(&self) -> Option<tempo::Snapshot> {
+        self.tempo.as_ref().map(Tempo::snapshot)
+    }
+
+    fn of(&mut self, process: &Arc<Process>) -> &mut OfProcess {
+        self.processes.entry(process.key()).or_insert_with(|| OfProcess {
+            process: Arc::clone(process),
+            families: INSTRUMENTS.iter().map(|_| Family::default()).collect(),
+            active: Active::default(),
+        })
     }
 }
 

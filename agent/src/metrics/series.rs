@@ -1,9 +1,9 @@
-//! The series of one metric of one process, and all of them at a moment.
+//! The series of one metric.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, hash::Hash};
 
-use super::{Exemplar, Histogram, Instrument};
-use crate::{discover::Process, span::Value};
+use super::{Buckets, Exemplar, Histogram, Now};
+use crate::span::Value;
 
 /// What the series beyond the limit has for an attribute
 /// (<https://opentelemetry.io/docs/specs/otel/metrics/sdk/#overflow-attribute>).
@@ -12,26 +12,30 @@ const OVERFLOW: &str = "otel.metric.overflow";
 /// The attributes of a series.
 pub type Labels = Vec<(&'static str, Value)>;
 
-/// All metrics at a moment.
-#[derive(Clone, Debug, Default)]
-pub struct Snapshot {
-    /// Those of each process.
-    pub processes: Vec<SnapshotOfProcess>,
-    /// What the agent counts of itself: name and value.
-    pub agent: Vec<(&'static str, u64)>,
-    /// Processes that are watched.
-    pub watching: usize,
-    /// The hooks that see the I/O.
-    pub tier: &'static str,
+/// How the series of a metric are kept.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Shape {
+    /// Upper bounds of the buckets.
+    pub(super) bounds: &'static [f64],
+    /// Exponential buckets besides?
+    pub(super) buckets: Buckets,
+    /// Series at most.
+    pub(super) limit: usize,
 }
 
-/// All metrics of one process.
-#[derive(Clone, Debug)]
-pub struct SnapshotOfProcess {
-    /// The process.
-    pub process: Arc<Process>,
-    /// The series of each instrument, in the order of the table.
-    pub families: Vec<Vec<(Labels, Histogram)>>,
+/// When a series is old: nothing was added to it for long, and whoever needs what was added has it, or has not asked for it for
+/// longer still.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Old {
+    pub(super) before: u64,
+    pub(super) settled: u64,
+    pub(super) long_before: u64,
+}
+
+impl Old {
+    pub(super) fn covers(self, changed: u64) -> bool {
+        changed < self.before && (changed <= self.settled || changed < self.long_before)
+    }
 }
 
 /// The series of one metric.
@@ -49,29 +53,23 @@ struct Series {
 impl Family {
     pub(super) fn add(
         &mut self,
-        instrument: &Instrument,
+        shape: Shape,
         labels: Labels,
         value: f64,
         exemplar: Option<Exemplar>,
-        now: u64,
-        limit: usize,
+        now: Now,
     ) {
-        let full = self.series.len() + 1 >= limit && !self.series.contains_key(&labels);
-        let labels = if full {
-            vec![(OVERFLOW, Value::Bool(true))]
-        } else {
-            labels
-        };
+        let labels = within(&self.series, labels, shape.limit);
         let series = self.series.entry(labels).or_insert_with(|| Series {
-            histogram: Histogram::new(instrument.bounds),
-            changed: now,
+            histogram: Histogram::new(shape.bounds, shape.buckets, now.unix_nanos),
+            changed: now.monotonic,
         });
-        series.histogram.add(instrument.bounds, value, exemplar);
-        series.changed = now;
+        series.histogram.add(shape.bounds, value, exemplar);
+        series.changed = now.monotonic;
     }
 
-    pub(super) fn forget(&mut self, before: u64) {
-        self.series.retain(|_, series| series.changed >= before);
+    pub(super) fn forget(&mut self, old: Old) {
+        self.series.retain(|_, series| !old.covers(series.changed));
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -83,5 +81,17 @@ impl Family {
             .iter()
             .map(|(labels, series)| (labels.clone(), series.histogram.clone()))
             .collect()
+    }
+}
+
+/// The labels, or those of the overflow if a series with them would be one too many.
+pub(super) fn within<T>(series: &HashMap<Labels, T>, labels: Labels, limit: usize) -> Labels
+where
+    Labels: Hash + Eq,
+{
+    if series.len() + 1 >= limit && !series.contains_key(&labels) {
+        vec![(OVERFLOW, Value::Bool(true))]
+    } else {
+        labels
     }
 }

@@ -9,7 +9,7 @@ use crate::{
     conventions::{self, Description},
     correlate::{LeftOut, Placed},
     discover::Process,
-    metrics::{Exemplar, Measured, Metrics},
+    metrics::{Exemplar, Measured, Metrics, Now, Settled, tempo},
 };
 
 /// The way from a placed exchange to the sinks.
@@ -26,16 +26,29 @@ pub struct Spans {
 }
 
 impl Spans {
-    /// Nothing counted yet. `measures`: also count metrics.
-    pub fn new(settings: &Settings, sinks: Arc<Sinks>, measures: bool) -> Self {
+    /// Nothing counted yet. `settled`: also count metrics.
+    pub fn new(settings: &Settings, sinks: Arc<Sinks>, settled: Option<Settled>) -> Self {
         Self {
             clock: Clock::new(),
             sinks,
             sampler: settings.sampler,
             redact_query: !settings.keep_query_values,
-            metrics: measures.then(|| Metrics::new(settings.metrics)),
+            metrics: settled.map(|settled| Metrics::new(settings.metrics, settled)),
             statistics: Statistics::default(),
         }
+    }
+
+    /// A moment of the monotonic clock, in nanoseconds.
+    pub fn now(&self, monotonic: u64) -> Now {
+        Now {
+            monotonic,
+            unix_nanos: self.clock.unix_nanos(monotonic),
+        }
+    }
+
+    /// Where spans leave.
+    pub fn sinks(&self) -> &Sinks {
+        &self.sinks
     }
 
     /// Lets exchanges leave as spans, and counts them; `now` in monotonic nanoseconds.
@@ -85,6 +98,7 @@ impl Spans {
         kept: bool,
         now: u64,
     ) {
+        let now = self.now(now);
         let Some(metrics) = &mut self.metrics else { return };
         let exchange = &placed.located.exchange;
         let exemplar = kept.then(|| Exemplar {
@@ -98,5 +112,15 @@ impl Spans {
             exemplar,
         };
         metrics.add(process, &measured, now);
+        let placed = tempo::Placed {
+            service: &process.service_name,
+            description,
+            nanos: measured.nanos,
+            trace_id: placed.trace_id,
+            span_id: placed.span_id,
+            parent: placed.parent.ok(),
+            exemplar,
+        };
+        metrics.add_span(&placed, now);
     }
 }

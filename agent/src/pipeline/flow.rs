@@ -44,6 +44,11 @@ impl<K: KernelTable, I: Ids> Flow<K, I> {
         self.go_on(0);
     }
 
+    /// Events that wait for those before them.
+    pub fn waiting(&self) -> usize {
+        self.order.waiting()
+    }
+
     /// When the latest event happened that was taken.
     pub fn newest(&self) -> u64 {
         self.order.newest()

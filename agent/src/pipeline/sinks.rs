@@ -4,7 +4,10 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use crate::{
     config::Settings,
-    export::{self, Exporters},
+    export::{
+        self, Exporters,
+        metrics::{MetricsCounts, MetricsStatistics},
+    },
     live::Printer,
     span::Span,
 };
@@ -13,6 +16,7 @@ use crate::{
 pub struct Sinks {
     exporters: Option<Exporters>,
     printer: Option<Printer>,
+    metrics: Option<MetricsCounts>,
 }
 
 /// What became of the spans.
@@ -20,6 +24,8 @@ pub struct Sinks {
 pub struct Sent {
     export: export::Statistics,
     not_printed: u64,
+    /// What became of metrics, if they are sent over OTLP.
+    pub metrics: Option<MetricsStatistics>,
 }
 
 impl Sinks {
@@ -27,7 +33,7 @@ impl Sinks {
     ///
     /// # Errors
     /// When an exporter cannot be set up (a certificate that is not readable, an address that is none).
-    pub fn start(settings: &Settings) -> anyhow::Result<Self> {
+    pub fn start(settings: &Settings, metrics: Option<MetricsCounts>) -> anyhow::Result<Self> {
         let exporters = match &settings.export.traces {
             Some(otlp) => Some(Exporters::start(otlp, settings.export.batch)?),
             None => None,
@@ -35,6 +41,7 @@ impl Sinks {
         Ok(Self {
             exporters,
             printer: Printer::start(&settings.export)?,
+            metrics,
         })
     }
 
@@ -51,6 +58,21 @@ impl Sinks {
         }
     }
 
+    /// Spans that wait or are on their way, if they are exported.
+    pub fn waiting(&self) -> Option<usize> {
+        self.exporters.as_ref().map(Exporters::waiting)
+    }
+
+    /// What became so far of what was exported, by name.
+    pub fn exported(&self) -> Vec<(&'static str, u64)> {
+        let spans = self
+            .exporters
+            .iter()
+            .flat_map(|exporters| exporters.statistics().pairs());
+        let metrics = self.metrics.iter().flat_map(|metrics| metrics.read().pairs());
+        spans.chain(metrics).collect()
+    }
+
     /// Done when nobody reads stdout any more.
     pub async fn closed(&self) {
         match &self.printer {
@@ -64,9 +86,13 @@ impl Sinks {
         let mut sent = Sent {
             export: export::Statistics::default(),
             not_printed: 0,
+            metrics: None,
         };
         // Whoever else held the sinks has ended; if not, its spans are worth less than ending now.
-        let Some(Self { exporters, printer }) = Arc::into_inner(sinks) else {
+        let Some(Self {
+            exporters, printer, ..
+        }) = Arc::into_inner(sinks)
+        else {
             return sent;
         };
         if let Some(printer) = printer {
@@ -92,6 +118,10 @@ impl fmt::Display for Sent {
             "exported={exported} export_dropped={dropped} export_failed={failed} export_retries={retries} \
              not_printed={}",
             self.not_printed
-        )
+        )?;
+        for (name, value) in self.metrics.iter().flat_map(|metrics| metrics.pairs()) {
+            write!(out, " {name}={value}")?;
+        }
+        Ok(())
     }
 }

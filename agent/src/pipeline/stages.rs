@@ -1,5 +1,7 @@
 //! The stages of the capture thread, and how an event goes through them.
 
+mod metrics;
+
 use std::{sync::Arc, time::Duration};
 
 use agent_common::{Call, ProcessEvent, kind, role};
@@ -18,12 +20,11 @@ use super::{
 use crate::{
     attach::{Hooks, Kernel, Rest},
     capture::{self, Event, KernelMaps, Processes, Reader, Recorder, Units, monotonic_nanos},
-    config::Settings,
+    config::{MetricsSettings, Selector, Settings},
     correlate::Placed,
     discover::{Discovery, SyscallSet},
-    export::prometheus::Scrapes,
     inspect::units::Probe,
-    metrics::{Metrics, Snapshot},
+    metrics::{Asked, Now, Settled, Snapshot},
 };
 
 /// Records taken from the ring buffer at once.
@@ -51,7 +52,11 @@ pub struct Stages {
     waiting: Vec<u64>,
     tidied_at: u64,
     /// Who wants to see the metrics.
-    scrapes: Option<Scrapes>,
+    asked: Option<Asked>,
+    measures: MetricsSettings,
+    /// Everything is watched, whether it has calls or not.
+    watches_all: bool,
+    began: Now,
 }
 
 /// What is known of the watched programs.
@@ -70,7 +75,7 @@ impl Stages {
         settings: &Settings,
         kernel: Kernel,
         sinks: Arc<Sinks>,
-        scrapes: Option<Scrapes>,
+        asked: Option<(Asked, Settled)>,
     ) -> anyhow::Result<Self> {
         let Kernel {
             mut hooks,
@@ -86,12 +91,17 @@ impl Stages {
             limits: settings.limits,
             report_noise: settings.report_noise,
         };
+        let (asked, settled) = asked.unzip();
         let log = kernel_log(&mut hooks);
+        if settings.metrics.program_runs && asked.is_some() {
+            hooks.count_runs();
+        }
         let now = monotonic_nanos();
         let kernel = KernelMaps {
             connections,
             verdicts,
         };
+        let spans = Spans::new(settings, sinks, settled);
         let units = Units::new(runtimes, !settings.threads_only)
             .context("the thread that looks at programs did not start")?;
         Ok(Self {
@@ -106,12 +116,15 @@ impl Stages {
                 rest: Rest::default(),
             },
             flow: Flow::new(told, settings.leave_out, kernel, RandomIds::default(), now),
-            spans: Spans::new(settings, sinks, scrapes.is_some()),
+            began: spans.now(now),
+            spans,
             placed: Vec::new(),
             hook_all: super::selects_new(&settings.select),
             waiting: Vec::new(),
             tidied_at: now,
-            scrapes,
+            asked,
+            measures: settings.metrics,
+            watches_all: settings.select.contains(&Selector::All),
         })
     }
 
@@ -175,14 +188,15 @@ impl Stages {
         self.follow_needed(now);
         self.spans
             .emit(&mut self.placed, &mut self.programs.processes, now);
-        self.answer_scrapes();
+        self.show_metrics(now);
         if now.saturating_sub(self.tidied_at) >= TIDY_EVERY_NANOS {
             self.tidied_at = now;
             self.programs.processes.forget_ended(now);
             self.tell_overrides();
             self.rest_unneeded(now);
+            let at = self.spans.now(now);
             if let Some(metrics) = &mut self.spans.metrics {
-                metrics.forget_idle(now);
+                metrics.forget_idle(at);
             }
             self.reader.flush_recording();
             self.tidy_waiting();
@@ -190,14 +204,16 @@ impl Stages {
         Ok(())
     }
 
-    /// Takes what is left, and lets everything go.
-    pub fn finish(mut self) -> Statistics {
+    /// Takes what is left, and lets everything go. The metrics are only made if somebody wants them.
+    pub fn finish(mut self) -> (Statistics, Option<Snapshot>) {
         while self.take_batch() == BATCH {}
         self.reader.flush_recording();
         self.flow.finish(&mut self.placed);
+        let now = monotonic_nanos();
         self.spans
-            .emit(&mut self.placed, &mut self.programs.processes, monotonic_nanos());
-        self.statistics()
+            .emit(&mut self.placed, &mut self.programs.processes, now);
+        let snapshot = self.asked.is_some().then(|| self.snapshot(now));
+        (self.statistics(), snapshot)
     }
 
     fn statistics(&mut self) -> Statistics {
@@ -271,29 +287,6 @@ impl Stages {
             self.programs.rest.rests(pid);
         }
         tracing::debug!(pids = ?unneeded, "where their units start others is not probed at present");
-    }
-
-    /// Shows the metrics to whoever wants to see them.
-    fn answer_scrapes(&mut self) {
-        let asking = self.scrapes.as_mut().map(Scrapes::take).unwrap_or_default();
-        if asking.is_empty() {
-            return;
-        }
-        let snapshot = Snapshot {
-            agent: self.statistics().pairs(),
-            watching: self.watching(),
-            tier: self.hooks.tier().name(),
-            processes: self
-                .spans
-                .metrics
-                .as_ref()
-                .map(Metrics::snapshot)
-                .unwrap_or_default(),
-        };
-        for asking in asking {
-            // Whoever went away meanwhile wants none.
-            let _ = asking.send(snapshot.clone());
-        }
     }
 
     /// Takes events; returns the moment before which all that happened has been taken.

@@ -15,6 +15,7 @@ mod load;
 mod metrics;
 mod namespaces;
 mod otlp;
+mod otlp_metrics;
 mod output;
 mod own_sdk;
 mod parents;
@@ -94,6 +95,7 @@ fn main() -> Result<ExitCode> {
         namespaces::cases(),
         docker::cases(),
         otlp::cases(),
+        otlp_metrics::cases(),
         metrics::cases(),
         own_sdk::cases(),
         times::cases(),

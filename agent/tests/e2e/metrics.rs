@@ -28,6 +28,11 @@ pub(crate) fn cases() -> Vec<Case> {
             exact,
         ),
         Case::new(
+            "metrics::active_requests_go_back_to_none_also_when_their_server_is_killed",
+            &[Need::Root, Need::Go],
+            active,
+        ),
+        Case::new(
             "metrics::an_address_that_is_taken",
             &[Need::Root, Need::Go],
             taken,
@@ -111,6 +116,92 @@ fn exact(lab: &Lab) -> Result<()> {
     ensure!(
         !exemplars.is_empty() && exemplars.is_subset(&spans),
         "exemplars {exemplars:?} that are none of the spans {spans:?}"
+    );
+    Ok(())
+}
+
+const ACTIVE: &str = "http_server_active_requests";
+
+fn active(lab: &Lab) -> Result<()> {
+    const AT_ONCE: usize = 3;
+    let server = server(lab)?;
+    let prometheus = ports::local(ports::free()?);
+    let mut command = command(&server, prometheus);
+    command.envs([
+        ("SIDELIGHT_METRICS_TEMPO", "true"),
+        ("SIDELIGHT_METRICS_PROGRAM_RUNS", "true"),
+    ]);
+    let agent = Agent::start(command)?;
+    let wait = |count: usize| {
+        until(&format!("{count} active requests"), || {
+            let page = scrape(prometheus).ok()?;
+            (page.sum(ACTIVE, "") as usize == count).then_some(page)
+        })
+    };
+    let ask = |millis: u64| -> Result<Vec<Connection>> {
+        (0..AT_ONCE)
+            .map(|number| {
+                let mut connection = Connection::open(&server.address)?;
+                let head = format!("GET /sleep/{millis}/{number} HTTP/1.1\r\nHost: a\r\n\r\n");
+                connection.send(head.as_bytes())?;
+                Ok(connection)
+            })
+            .collect()
+    };
+    let mut short = ask(1_000)?;
+    wait(AT_ONCE)?;
+    for connection in &mut short {
+        ensure!(connection.response("GET")?.status == 200, "not answered");
+    }
+    let page = wait(0)?;
+    ensure!(
+        page.sum(ACTIVE, "http_request_method=\"GET\",url_scheme=\"http\"")
+            .abs()
+            < 0.5
+            && page.0.contains(&format!("# TYPE {ACTIVE} gauge")),
+        "no series of active requests"
+    );
+    // A request is over before its place in a trace is known, and only then counted.
+    let latencies = "traces_spanmetrics_latency_count";
+    let page = until("the spans of all requests", || {
+        let page = scrape(prometheus).ok()?;
+        (page.sum(latencies, "") as usize >= AT_ONCE).then_some(page)
+    })?;
+    also_shown(&page, AT_ONCE)?;
+    let _long = ask(60_000)?;
+    wait(AT_ONCE)?;
+    server.process.signal(rustix::process::Signal::KILL)?;
+    wait(0)?;
+    agent.stop()?;
+    Ok(())
+}
+
+/// What the page has besides: the process, its spans in Tempo's names, and the agent itself.
+fn also_shown(page: &Page, requests: usize) -> Result<()> {
+    for name in [
+        "process_cpu_time_seconds_total",
+        "process_memory_usage_bytes",
+        "process_memory_virtual_bytes",
+        "process_thread_count",
+        "process_unix_file_descriptor_count",
+        "process_uptime_seconds",
+        "sidelight_program_runs_total",
+        "sidelight_program_run_time_seconds_total",
+        "sidelight_loaded_programs",
+        "sidelight_followed_connections",
+    ] {
+        // A process that has done little has used no CPU time that the kernel would say.
+        let is_there = page.0.lines().any(|line| line.starts_with(name));
+        ensure!(is_there, "no {name}");
+    }
+    let calls = page.sum(
+        "traces_spanmetrics_calls_total",
+        "span_kind=\"SPAN_KIND_SERVER\",status_code=\"STATUS_CODE_UNSET\"",
+    );
+    let latencies = page.sum("traces_spanmetrics_latency_count", "");
+    ensure!(
+        calls as usize == requests && latencies as usize == requests,
+        "{calls} calls and {latencies} latencies of {requests} requests"
     );
     Ok(())
 }

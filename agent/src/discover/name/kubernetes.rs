@@ -8,6 +8,19 @@ const INITIAL_UTS_NAMESPACE: u64 = 0xEFFF_FFFE;
 /// nothing that is easily misread.
 const SUFFIX_LETTERS: &str = "bcdfghjklmnpqrstvwxz2456789";
 
+/// The name of the process's pod: its host name, if that certainly is a pod's.
+pub fn pod(facts: &Facts) -> Option<&str> {
+    of(facts).and(facts.variable("HOSTNAME"))
+}
+
+/// Whether the pod belongs to a `StatefulSet`, if it belongs to anything.
+pub fn is_stateful(facts: &Facts) -> bool {
+    let last = facts
+        .variable("HOSTNAME")
+        .and_then(|name| name.rsplit('-').next());
+    last.is_some_and(|last| last.len() <= 3)
+}
+
 /// The name of the `Deployment` or `StatefulSet` to which the process's pod belongs, if its host name certainly is a pod's.
 pub fn of(facts: &Facts) -> Option<String> {
     facts.variable("KUBERNETES_SERVICE_HOST")?;

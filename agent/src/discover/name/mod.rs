@@ -2,7 +2,7 @@
 
 mod generic;
 mod interpreter;
-mod kubernetes;
+pub(super) mod kubernetes;
 mod python;
 
 #[cfg(test)]

@@ -3,6 +3,8 @@
 //! The capture thread has the metrics, and nothing else touches them: a scrape asks it for a snapshot, which it gives
 //! between two batches, and writes the page itself.
 
+mod lines;
+mod own;
 mod server;
 #[cfg(test)]
 mod tests;
@@ -17,16 +19,9 @@ use std::{
 };
 
 use thiserror::Error;
-use tokio::{
-    net::TcpListener,
-    sync::{mpsc, oneshot},
-    task::JoinHandle,
-};
+use tokio::{net::TcpListener, task::JoinHandle};
 
-use crate::metrics::Snapshot;
-
-/// Scrapes that may wait for a snapshot; more are told to come back.
-const WAITING_MOST: usize = 16;
+use crate::metrics::Asker;
 
 /// Why nothing can be scraped.
 #[derive(Debug, Error)]
@@ -49,24 +44,18 @@ pub struct Prometheus {
     address: SocketAddr,
 }
 
-/// The capture thread's end: who wants a snapshot.
-#[derive(Debug)]
-pub struct Scrapes(mpsc::Receiver<oneshot::Sender<Snapshot>>);
-
 impl Prometheus {
-    /// Listens on `address`; must be called inside a tokio runtime.
+    /// Listens on `address` and asks for snapshots when it is scraped; must be called inside a tokio runtime.
     ///
     /// # Errors
     /// [`PrometheusError`] when that cannot be done.
-    pub async fn start(address: SocketAddr) -> Result<(Self, Scrapes), PrometheusError> {
+    pub async fn start(address: SocketAddr, asker: Asker) -> Result<Self, PrometheusError> {
         let refused = |source| PrometheusError::Listen { address, source };
         let listener = TcpListener::bind(address).await.map_err(refused)?;
         let address = listener.local_addr().map_err(refused)?;
-        let (asked, scrapes) = mpsc::channel(WAITING_MOST);
         let ready = Arc::new(AtomicBool::new(false));
-        let task = tokio::spawn(server::serve(listener, asked, Arc::clone(&ready)));
-        let endpoint = Self { task, ready, address };
-        Ok((endpoint, Scrapes(scrapes)))
+        let task = tokio::spawn(server::serve(listener, asker, Arc::clone(&ready)));
+        Ok(Self { task, ready, address })
     }
 
     /// Everything is attached.
@@ -83,12 +72,5 @@ impl Prometheus {
 impl Drop for Prometheus {
     fn drop(&mut self) {
         self.task.abort();
-    }
-}
-
-impl Scrapes {
-    /// Takes those who have asked since the last time.
-    pub fn take(&mut self) -> Vec<oneshot::Sender<Snapshot>> {
-        std::iter::from_fn(|| self.0.try_recv().ok()).collect()
     }
 }

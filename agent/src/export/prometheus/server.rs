@@ -20,35 +20,31 @@ use hyper::{
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::{Semaphore, mpsc, oneshot},
+    sync::Semaphore,
 };
 
 use super::text::{self, Format};
-use crate::metrics::Snapshot;
+use crate::metrics::Asker;
 
 /// Connections at once; more wait to be accepted.
 const CONNECTIONS_MOST: usize = 32;
 /// How long a client may take for the head of its request.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long the capture thread may take for a snapshot: it looks every 25 ms.
-const SNAPSHOT_TIMEOUT: Duration = Duration::from_secs(5);
 /// After an error of `accept`, such as too many open files.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 const TEXT: &str = "text/plain; charset=utf-8";
 
-type Asked = mpsc::Sender<oneshot::Sender<Snapshot>>;
-
 /// What answers requests.
 #[derive(Clone)]
 struct Answers {
-    asked: Asked,
+    asker: Asker,
     ready: Arc<AtomicBool>,
 }
 
 /// Serves until it is dropped.
-pub(super) async fn serve(listener: TcpListener, asked: Asked, ready: Arc<AtomicBool>) {
-    let answers = Answers { asked, ready };
+pub(super) async fn serve(listener: TcpListener, asker: Asker, ready: Arc<AtomicBool>) {
+    let answers = Answers { asker, ready };
     let places = Arc::new(Semaphore::new(CONNECTIONS_MOST));
     // It is never closed.
     while let Ok(place) = Arc::clone(&places).acquire_owned().await {
@@ -89,13 +85,11 @@ impl Answers {
         }
         match request.uri().path() {
             "/metrics" => self.metrics(request.headers()).await,
-            "/healthz" => match self.snapshot().await {
-                Some(_) => said(StatusCode::OK, "ok\n"),
-                None => said(
-                    StatusCode::SERVICE_UNAVAILABLE,
-                    "the capture thread does not answer\n",
-                ),
-            },
+            "/healthz" if self.asker.is_answered().await => said(StatusCode::OK, "ok\n"),
+            "/healthz" => said(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "the capture thread does not answer\n",
+            ),
             "/readyz" if self.ready.load(Ordering::Relaxed) => said(StatusCode::OK, "ready\n"),
             "/readyz" => said(StatusCode::SERVICE_UNAVAILABLE, "not attached yet\n"),
             _ => said(StatusCode::NOT_FOUND, "see /metrics, /healthz, /readyz\n"),
@@ -107,7 +101,7 @@ impl Answers {
             .get(header::ACCEPT)
             .and_then(|accept| accept.to_str().ok());
         let format = Format::accepted(accepted.unwrap_or_default());
-        match self.snapshot().await {
+        match self.asker.snapshot().await {
             Some(snapshot) => {
                 let page = text::text(&snapshot, format);
                 response(StatusCode::OK, format.content_type(), page)
@@ -117,12 +111,6 @@ impl Answers {
                 "the capture thread does not answer\n",
             ),
         }
-    }
-
-    async fn snapshot(&self) -> Option<Snapshot> {
-        let (asking, answer) = oneshot::channel();
-        self.asked.try_send(asking).ok()?;
-        tokio::time::timeout(SNAPSHOT_TIMEOUT, answer).await.ok()?.ok()
     }
 }
 

@@ -10,15 +10,18 @@ use super::{
     *,
 };
 use crate::{
-    config::MetricsLimits,
+    config::MetricsSettings,
     conventions::Description,
     discover::Process,
-    metrics::{Exemplar, Measured, Metrics},
+    metrics::{
+        Asked, Exemplar, Measured, Metrics, Now, Number, NumberKind, NumberMetric, OfAgent, Reading, Settled,
+        Snapshot, channel,
+    },
     span::{SpanId, SpanKind, Status, TraceId},
 };
 
 fn snapshot() -> Snapshot {
-    let mut metrics = Metrics::new(MetricsLimits::default());
+    let mut metrics = Metrics::new(MetricsSettings::default(), Settled::always());
     let process = Arc::new(Process {
         pid: 7,
         service_name: "shop".to_owned(),
@@ -43,14 +46,68 @@ fn snapshot() -> Snapshot {
             nanos: millis * 1_000_000,
             exemplar,
         };
-        metrics.add(&process, &measured, 0);
+        metrics.add(&process, &measured, Now::default());
     }
+    let mut processes = metrics.snapshot();
+    processes[0].readings = readings();
     Snapshot {
-        processes: metrics.snapshot(),
-        agent: vec![("events", 12)],
-        watching: 1,
-        tier: "tracepoint",
+        processes,
+        agent: OfAgent {
+            counts: vec![("events", 12)],
+            tier: "tracepoint",
+            ..OfAgent::default()
+        },
+        ..Snapshot::default()
     }
+}
+
+fn readings() -> Vec<Reading> {
+    const CPU: NumberMetric = NumberMetric {
+        name: "process.cpu.time",
+        unit: "s",
+        description: "CPU.",
+        kind: NumberKind::Counter,
+    };
+    const ACTIVE: NumberMetric = NumberMetric {
+        name: "http.server.active_requests",
+        unit: "{request}",
+        description: "Requests.",
+        kind: NumberKind::UpDownCounter,
+    };
+    let reading = |metric, labels, value| Reading {
+        metric,
+        labels,
+        value,
+        since_unix_nanos: 1,
+    };
+    vec![
+        reading(&CPU, vec![("cpu.mode", "user".into())], Number::Float(1.5)),
+        reading(&ACTIVE, vec![], Number::Int(3)),
+        reading(&CPU, vec![("cpu.mode", "system".into())], Number::Float(2.0)),
+    ]
+}
+
+#[test]
+fn numbers_are_counters_or_gauges_each_under_one_head() {
+    assert_eq!(
+        lines(Format::Prometheus, "process_cpu_time"),
+        [
+            "# HELP process_cpu_time_seconds_total CPU.",
+            "# TYPE process_cpu_time_seconds_total counter",
+            "process_cpu_time_seconds_total{cpu_mode=\"user\"} 1.5",
+            "process_cpu_time_seconds_total{cpu_mode=\"system\"} 2.0",
+        ]
+    );
+    assert_eq!(
+        lines(Format::OpenMetrics, "process_cpu_time")[1..3],
+        [
+            "# TYPE process_cpu_time_seconds counter",
+            "# UNIT process_cpu_time_seconds seconds"
+        ]
+    );
+    let active = lines(Format::OpenMetrics, "active_requests");
+    assert_eq!(active[1], "# TYPE http_server_active_requests gauge");
+    assert!(active[2].starts_with("http_server_active_requests{") && active[2].ends_with("} 3"));
 }
 
 /// The lines about one metric, without what names the process.
@@ -123,7 +180,7 @@ fn the_resource_is_the_target() {
 }
 
 /// Asks the endpoint, and plays the capture thread; the status line, headers and body.
-async fn ask(endpoint: &Prometheus, scrapes: &mut Scrapes, request: &str) -> String {
+async fn ask(endpoint: &Prometheus, asked: &mut Asked, request: &str) -> String {
     let mut stream = TcpStream::connect(endpoint.address()).await.unwrap();
     let request = format!("{request}\r\nHost: a\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
@@ -134,21 +191,26 @@ async fn ask(endpoint: &Prometheus, scrapes: &mut Scrapes, request: &str) -> Str
                 read.unwrap();
                 return answer;
             }
-            Some(asking) = scrapes.0.recv() => asking.send(snapshot()).unwrap(),
+            Some(asking) = asked.next() => asking.send(snapshot()).unwrap(),
         }
     }
+}
+
+async fn start(address: SocketAddr) -> (Prometheus, Asked) {
+    let (asker, capture) = channel();
+    (Prometheus::start(address, asker).await.unwrap(), capture)
 }
 
 #[tokio::test]
 async fn scrapes_get_what_they_accept() {
     let local = SocketAddr::from(([127, 0, 0, 1], 0));
-    let (endpoint, mut scrapes) = Prometheus::start(local).await.unwrap();
-    let plain = ask(&endpoint, &mut scrapes, "GET /metrics HTTP/1.1").await;
+    let (endpoint, mut asked) = start(local).await;
+    let plain = ask(&endpoint, &mut asked, "GET /metrics HTTP/1.1").await;
     assert!(plain.starts_with("HTTP/1.1 200 OK\r\n"), "{plain}");
     assert!(plain.contains("content-type: text/plain; version=0.0.4"));
     let accept =
         "GET /metrics HTTP/1.1\r\nAccept: application/openmetrics-text;version=1.0.0,text/plain;q=0.5";
-    let open = ask(&endpoint, &mut scrapes, accept).await;
+    let open = ask(&endpoint, &mut asked, accept).await;
     assert!(open.contains("content-type: application/openmetrics-text; version=1.0.0"));
     assert!(open.ends_with("# EOF\n"));
 }
@@ -156,9 +218,9 @@ async fn scrapes_get_what_they_accept() {
 #[tokio::test]
 async fn it_is_ready_when_everything_is_attached() {
     let local = SocketAddr::from(([127, 0, 0, 1], 0));
-    let (endpoint, mut scrapes) = Prometheus::start(local).await.unwrap();
+    let (endpoint, mut asked) = start(local).await;
     let mut status = async |request: &str| {
-        let answer = ask(&endpoint, &mut scrapes, request).await;
+        let answer = ask(&endpoint, &mut asked, request).await;
         answer.split(' ').nth(1).and_then(|code| code.parse::<u16>().ok())
     };
     assert_eq!(status("GET /readyz HTTP/1.1").await, Some(503));
@@ -172,18 +234,18 @@ async fn it_is_ready_when_everything_is_attached() {
 #[tokio::test]
 async fn it_is_not_healthy_when_the_capture_thread_is_gone() {
     let local = SocketAddr::from(([127, 0, 0, 1], 0));
-    let (endpoint, scrapes) = Prometheus::start(local).await.unwrap();
-    drop(scrapes);
-    let (_asked, none) = mpsc::channel(1);
-    let answer = ask(&endpoint, &mut Scrapes(none), "GET /healthz HTTP/1.1").await;
+    let (endpoint, asked) = start(local).await;
+    drop(asked);
+    let (_asker, mut none) = channel();
+    let answer = ask(&endpoint, &mut none, "GET /healthz HTTP/1.1").await;
     assert!(answer.starts_with("HTTP/1.1 503"), "{answer}");
 }
 
 #[tokio::test]
 async fn an_address_that_is_taken_is_named() {
     let local = SocketAddr::from(([127, 0, 0, 1], 0));
-    let (endpoint, _scrapes) = Prometheus::start(local).await.unwrap();
-    let error = Prometheus::start(endpoint.address())
+    let (endpoint, _asked) = start(local).await;
+    let error = Prometheus::start(endpoint.address(), channel().0)
         .await
         .unwrap_err()
         .to_string();

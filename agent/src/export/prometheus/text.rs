@@ -7,14 +7,18 @@
 
 use std::{
     borrow::Cow,
+    collections::BTreeMap,
     fmt::{self, Write as _},
 };
 
+use super::lines::{Head, Set, label, number};
 use crate::{
     discover::Process,
     export::resource,
-    metrics::{Exemplar, Histogram, INSTRUMENTS, Instrument, Labels, Snapshot},
-    span::Value,
+    metrics::{
+        Exemplar, Histogram, INSTRUMENTS, Instrument, Number, NumberKind, Reading, Snapshot,
+        SnapshotOfProcess, tempo,
+    },
 };
 
 const NANOS_PER_SECOND: f64 = 1e9;
@@ -58,7 +62,7 @@ pub fn text(snapshot: &Snapshot, format: Format) -> String {
     page.text
 }
 
-struct Page {
+pub(super) struct Page {
     text: String,
     format: Format,
 }
@@ -69,7 +73,11 @@ impl Page {
         for (place, instrument) in INSTRUMENTS.iter().enumerate() {
             self.instrument(snapshot, instrument, place)?;
         }
-        self.agent(snapshot)?;
+        self.numbers(snapshot)?;
+        if let Some(tempo) = &snapshot.tempo {
+            self.tempo(tempo)?;
+        }
+        self.agent(&snapshot.agent)?;
         if self.format == Format::OpenMetrics {
             self.text.push_str("# EOF\n");
         }
@@ -86,21 +94,21 @@ impl Page {
             for (name, value) in resource::attributes(&of_process.process) {
                 labels.add(&name, &value);
             }
-            self.sample("target_info", &labels, format_args!("1"))?;
-            self.text.push('\n');
+            self.line("target_info", &labels, format_args!("1"))?;
         }
         Ok(())
     }
 
     fn instrument(&mut self, snapshot: &Snapshot, instrument: &Instrument, place: usize) -> fmt::Result {
-        let name = name(instrument);
+        let unit = unit(instrument.unit);
+        let name = named(instrument.name, unit);
         let mut begun = false;
         for of_process in &snapshot.processes {
             let identity = identity(&of_process.process);
             for (own, histogram) in of_process.families.get(place).into_iter().flatten() {
                 if !begun {
                     begun = true;
-                    self.head(&Head::histogram(&name, unit(instrument), instrument.description))?;
+                    self.head(&Head::histogram(&name, unit, instrument.description))?;
                 }
                 self.histogram(&name, instrument.bounds, &identity.with(own), histogram)?;
             }
@@ -122,19 +130,13 @@ impl Page {
             }
             self.text.push('\n');
         }
-        self.sample(
-            &format!("{name}_sum"),
-            labels,
-            format_args!("{}", number(histogram.sum)),
-        )?;
-        self.text.push('\n');
-        self.sample(
+        let sum = number(histogram.sum);
+        self.line(&format!("{name}_sum"), labels, format_args!("{sum}"))?;
+        self.line(
             &format!("{name}_count"),
             labels,
             format_args!("{}", histogram.count),
-        )?;
-        self.text.push('\n');
-        Ok(())
+        )
     }
 
     fn exemplar(&mut self, value: f64, exemplar: &Exemplar) -> fmt::Result {
@@ -148,41 +150,76 @@ impl Page {
         )
     }
 
-    /// What the agent says of itself.
-    fn agent(&mut self, snapshot: &Snapshot) -> fmt::Result {
-        self.head(&Head::info(
-            "sidelight_build",
-            "The agent's version, and the hooks that it uses.",
-        ))?;
-        let mut version = Set::default();
-        version.add_text("version", env!("CARGO_PKG_VERSION"));
-        version.add_text("tier", snapshot.tier);
-        self.sample("sidelight_build_info", &version, format_args!("1"))?;
-        self.text.push('\n');
-        self.head(&Head::gauge(
-            "sidelight_watched_processes",
-            "Processes that are watched.",
-        ))?;
-        let watching = snapshot.watching;
-        self.sample(
-            "sidelight_watched_processes",
-            &Set::default(),
-            format_args!("{watching}"),
-        )?;
-        self.text.push('\n');
-        for (counter, value) in &snapshot.agent {
-            let name = format!("sidelight_{counter}");
-            self.head(&Head::counter(
-                &name,
-                "Of the agent's own counts; the same as in its last line on stderr.",
-            ))?;
-            self.sample(&format!("{name}_total"), &Set::default(), format_args!("{value}"))?;
-            self.text.push('\n');
+    /// What is one number a series, of all processes together: a metric has one head.
+    fn numbers(&mut self, snapshot: &Snapshot) -> fmt::Result {
+        let readings = snapshot.processes.iter().flat_map(|of_process| {
+            let readings = of_process.readings.iter();
+            readings.map(move |reading| (reading.metric.name, of_process, reading))
+        });
+        let mut by_name: BTreeMap<&str, Vec<_>> = BTreeMap::new();
+        for (name, of_process, reading) in readings {
+            by_name.entry(name).or_default().push((of_process, reading));
+        }
+        for readings in by_name.into_values() {
+            self.number(&readings)?;
         }
         Ok(())
     }
 
-    fn head(&mut self, head: &Head<'_>) -> fmt::Result {
+    fn number(&mut self, readings: &[(&SnapshotOfProcess, &Reading)]) -> fmt::Result {
+        let Some((_, first)) = readings.first() else {
+            return Ok(());
+        };
+        let metric = first.metric;
+        let unit = unit(metric.unit);
+        let name = named(metric.name, unit);
+        let is_counter = metric.kind == NumberKind::Counter;
+        let head = if is_counter {
+            Head::counter(&name, metric.description)
+        } else {
+            Head::gauge(&name, metric.description)
+        };
+        self.head(&head.in_unit(unit))?;
+        let sample = if is_counter {
+            format!("{name}_total")
+        } else {
+            name.clone()
+        };
+        for (of_process, reading) in readings {
+            let labels = identity(&of_process.process).with(&reading.labels);
+            match reading.value {
+                Number::Int(value) => self.line(&sample, &labels, format_args!("{value}"))?,
+                Number::Float(value) => self.line(&sample, &labels, format_args!("{}", number(value)))?,
+            }
+        }
+        Ok(())
+    }
+
+    /// The metrics in Tempo's names, which are of no process.
+    fn tempo(&mut self, snapshot: &tempo::Snapshot) -> fmt::Result {
+        for metric in snapshot.counts.iter().filter(|metric| !metric.series.is_empty()) {
+            self.head(&Head::counter(metric.name, metric.description))?;
+            let name = format!("{}_total", metric.name);
+            for (labels, count) in &metric.series {
+                let labels = Set::default().with(labels);
+                self.line(&name, &labels, format_args!("{}", count.value))?;
+            }
+        }
+        for metric in snapshot
+            .histograms
+            .iter()
+            .filter(|metric| !metric.series.is_empty())
+        {
+            self.head(&Head::histogram(metric.name, "", metric.description))?;
+            for (labels, histogram) in &metric.series {
+                let labels = Set::default().with(labels);
+                self.histogram(metric.name, metric.bounds, &labels, histogram)?;
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn head(&mut self, head: &Head<'_>) -> fmt::Result {
         let Head {
             name,
             kind,
@@ -208,80 +245,12 @@ impl Page {
             write!(self.text, "{name}{{{}}} {value}", labels.0)
         }
     }
-}
 
-/// What stands above the samples of a metric.
-struct Head<'a> {
-    name: &'a str,
-    kind: &'static str,
-    unit: &'static str,
-    help: &'a str,
-}
-
-impl<'a> Head<'a> {
-    fn histogram(name: &'a str, unit: &'static str, help: &'a str) -> Self {
-        Self {
-            name,
-            kind: "histogram",
-            unit,
-            help,
-        }
-    }
-
-    fn plain(name: &'a str, kind: &'static str, help: &'a str) -> Self {
-        Self {
-            name,
-            kind,
-            unit: "",
-            help,
-        }
-    }
-
-    fn info(name: &'a str, help: &'a str) -> Self {
-        Self::plain(name, "info", help)
-    }
-
-    fn counter(name: &'a str, help: &'a str) -> Self {
-        Self::plain(name, "counter", help)
-    }
-
-    fn gauge(name: &'a str, help: &'a str) -> Self {
-        Self::plain(name, "gauge", help)
-    }
-}
-
-/// Labels as they are written, without the braces.
-#[derive(Clone, Debug, Default)]
-struct Set(String);
-
-impl Set {
-    fn add(&mut self, name: &str, value: &Value) {
-        match value {
-            Value::String(text) => self.add_text(name, text),
-            Value::Int(number) => self.add_text(name, &number.to_string()),
-            Value::Bool(yes) => self.add_text(name, &yes.to_string()),
-        }
-    }
-
-    fn add_text(&mut self, name: &str, text: &str) {
-        if !self.0.is_empty() {
-            self.0.push(',');
-        }
-        let name = label(name);
-        let text = text
-            .replace('\\', "\\\\")
-            .replace('"', "\\\"")
-            .replace('\n', "\\n");
-        // Writing to a string does not fail.
-        let _ = write!(self.0, "{name}=\"{text}\"");
-    }
-
-    fn with(&self, more: &Labels) -> Self {
-        let mut all = self.clone();
-        for (name, value) in more {
-            all.add(name, value);
-        }
-        all
+    /// A sample on a line of its own.
+    pub(super) fn line(&mut self, name: &str, labels: &Set, value: fmt::Arguments<'_>) -> fmt::Result {
+        self.sample(name, labels, value)?;
+        self.text.push('\n');
+        Ok(())
     }
 }
 
@@ -302,35 +271,20 @@ fn identity(process: &Process) -> Set {
     labels
 }
 
-/// `http.server.request.duration` in seconds is `http_server_request_duration_seconds`.
-fn name(instrument: &Instrument) -> String {
-    format!("{}_{}", label(instrument.name), unit(instrument))
-}
-
-fn unit(instrument: &Instrument) -> &'static str {
-    match instrument.unit {
-        "s" => "seconds",
-        _ => "bytes",
-    }
-}
-
-fn label(name: &str) -> String {
-    let known = |character: char| character.is_ascii_alphanumeric() || character == '_';
-    let mut label: String = name
-        .chars()
-        .map(|character| if known(character) { character } else { '_' })
-        .collect();
-    if label.starts_with(|first: char| first.is_ascii_digit()) {
-        label.insert_str(0, "key_");
-    }
-    label
-}
-
-/// A number as both formats have it; a whole one with `.0`, so that a bound is the same in both.
-fn number(value: f64) -> String {
-    if value.is_infinite() {
-        "+Inf".to_owned()
+/// `http.server.request.duration` in seconds is `http_server_request_duration_seconds`; what is only counted has no unit.
+fn named(name: &str, unit: &str) -> String {
+    let name = label(name);
+    if unit.is_empty() {
+        name
     } else {
-        format!("{value:?}")
+        format!("{name}_{unit}")
+    }
+}
+
+fn unit(ucum: &str) -> &'static str {
+    match ucum {
+        "s" => "seconds",
+        "By" => "bytes",
+        _ => "",
     }
 }

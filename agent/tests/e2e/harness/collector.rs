@@ -86,10 +86,11 @@ fn receive(stream: &TcpStream, received: &Mutex<Vec<ResourceSpans>>) -> Result<(
         }
         head.push(line.trim().to_ascii_lowercase());
     }
+    let posts = |path: &str| head.first().is_some_and(|line| line.starts_with(path));
+    let are_metrics = posts("post /v1/metrics ");
     ensure!(
-        head.first()
-            .is_some_and(|line| line.starts_with("post /v1/traces ")),
-        "not a trace export: {head:?}"
+        are_metrics || posts("post /v1/traces "),
+        "neither spans nor metrics: {head:?}"
     );
     ensure!(
         head.contains(&"content-type: application/x-protobuf".to_owned()),
@@ -105,11 +106,14 @@ fn receive(stream: &TcpStream, received: &Mutex<Vec<ResourceSpans>>) -> Result<(
         let compressed = std::mem::take(&mut body);
         GzDecoder::new(&compressed[..]).read_to_end(&mut body)?;
     }
-    let request = ExportTraceServiceRequest::decode(&body[..])?;
-    received
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .extend(request.resource_spans);
+    // An empty answer is the same for both.
+    if !are_metrics {
+        let request = ExportTraceServiceRequest::decode(&body[..])?;
+        received
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .extend(request.resource_spans);
+    }
     let answer = ExportTraceServiceResponse::default().encode_to_vec();
     let head = format!(
         "HTTP/1.1 200 OK\r\nContent-Type: application/x-protobuf\r\nContent-Length: {}\r\n\r\n",

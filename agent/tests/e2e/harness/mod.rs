@@ -15,6 +15,7 @@ pub(crate) mod process;
 pub(crate) mod reaper;
 pub(crate) mod span;
 pub(crate) mod strace;
+pub(crate) mod stubs;
 pub(crate) mod wire;
 
 use std::{
