@@ -49,7 +49,7 @@ pub(crate) fn run(workspace: &Workspace, progress: &Progress, request: &Request)
     let table = results::table(&rows);
     print(&table)?;
     let good = rows.iter().all(Row::is_good);
-    if good && request.all {
+    if request.all {
         readme::replace(workspace, "kernels", &table)?;
     }
     Ok(if good {
@@ -69,16 +69,18 @@ pub(crate) fn scenario(
     let expected = golden::expected(workspace)?;
     let mut rows = Vec::new();
     for kernel in kernels {
-        let files = files(workspace, progress, kernel)?;
         let name = kernel.name();
-        let outcome = progress.step(format!("kernel {name}"), |step| {
-            let outcome = laboratory.run(workspace, kernel, &files, &golden::command(kernel), LIMIT, step)?;
-            let found = results::rows(*kernel, &outcome, &expected);
-            if !found.iter().all(Row::is_good) {
-                step.flawed();
-            }
-            rows.extend(found);
-            Ok(outcome)
+        let outcome = files(workspace, progress, kernel).and_then(|files| {
+            progress.step(format!("kernel {name}"), |step| {
+                let outcome =
+                    laboratory.run(workspace, kernel, &files, &golden::command(kernel), LIMIT, step)?;
+                let found = results::rows(*kernel, &outcome, &expected);
+                if !found.iter().all(Row::is_good) {
+                    step.flawed();
+                }
+                rows.extend(found);
+                Ok(outcome)
+            })
         });
         match outcome {
             Ok(outcome) => say_differences(progress, &rows, kernel, &outcome)?,

@@ -67,7 +67,7 @@ pub(crate) fn files(agent: &Path, scenario: &Path) -> Result<Files> {
 pub(crate) fn command(kernel: &Kernel) -> String {
     let tiers = kernel.tiers.iter().map(|tier| (*tier, "sidelight"));
     // Where the kernel skips programs, this one would say nothing.
-    let forced = (!kernel.skips).then_some((FORCED, "refused"));
+    let forced = kernel.skips.is_empty().then_some((FORCED, "refused"));
     let runs = tiers.chain(forced).map(|(tier, agent)| {
         format!(
             "echo '@@tier {tier}'; ./golden scenario ./{agent} {tier} 2>errors; echo \"@@code $?\"; cat errors\n"
