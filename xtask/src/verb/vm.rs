@@ -12,6 +12,7 @@ use crate::readme;
 use crate::vm::golden::{self, EXPECTED};
 use crate::vm::kernels::KERNELS;
 use crate::vm::results::{self, Row};
+use crate::vm::userland;
 use crate::vm::{Files, Kernel, Laboratory, Outcome};
 use crate::workspace::Workspace;
 
@@ -96,7 +97,9 @@ pub(crate) fn files(workspace: &Workspace, progress: &Progress, kernel: &Kernel)
     let program = progress.step("the scenario", |step| {
         golden::build(workspace, kernel.machine, step)
     })?;
-    golden::files(&agent, &program)
+    let mut files = golden::files(&agent, &program)?;
+    userland::add(workspace, progress, kernel, &mut files)?;
+    Ok(files)
 }
 
 /// Shows what is wrong; the log goes when nothing is.

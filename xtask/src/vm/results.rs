@@ -126,6 +126,7 @@ pub(crate) fn rows(kernel: Kernel, outcome: &Outcome, expected: &BTreeSet<String
         differences: tier
             .differences(expected)
             .into_iter()
+            .chain(report.others(&tier.tier))
             .chain(faults.clone())
             .collect(),
         ..blank(&tier.tier)
