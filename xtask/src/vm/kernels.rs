@@ -100,11 +100,6 @@ impl Kernel {
         format!("{}-{}", self.series, self.machine.debian())
     }
 
-    /// How many processors its machine has. With one, all that preempts anything preempts what is looked at.
-    pub(super) fn processors(&self) -> &'static str {
-        if self.skips.is_empty() { "1" } else { "2" }
-    }
-
     /// Makes sure of the kernel, and returns the file to boot.
     pub(super) fn ensure(&self, workspace: &Workspace, step: &Step) -> Result<PathBuf> {
         let folder = workspace.tools().join("kernels").join(self.name());

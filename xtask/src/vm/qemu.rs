@@ -47,14 +47,7 @@ impl Qemu {
         };
         command
             .args(["-machine", kind, "-cpu", processor, "-accel", "tcg"])
-            .args([
-                "-m",
-                "1024",
-                "-smp",
-                kernel.processors(),
-                "-nodefaults",
-                "-no-user-config",
-            ])
+            .args(["-m", "1024", "-smp", "1", "-nodefaults", "-no-user-config"])
             .args(["-display", "none", "-serial", "stdio", "-no-reboot"])
             .arg("-kernel")
             .arg(image)
