@@ -16,15 +16,17 @@ pub const UNITS: &str = "UNITS";
 pub const RUNTIMES: &str = "RUNTIMES";
 /// Per CPU counters, indexed by [`Counter`].
 pub const COUNTERS: &str = "COUNTERS";
-/// Work areas: [`WORK_AREAS`] of them for programs that may be preempted, else one.
+/// Work areas: [`WORK_AREAS_OF_FEXIT`] of them for a CPU with the tier fentry, else [`WORK_AREAS`].
 pub const WORK: &str = "WORK";
 /// Where opening events are put together, as many as work areas.
 pub const OPENING: &str = "OPENING";
 /// Sources of connection ids, as many as work areas.
 pub const NEXT_ID: &str = "NEXT_ID";
 
-/// Work areas of a CPU when the programs that use them may be preempted: one for all others, and one for each fexit program.
-pub const WORK_AREAS: u32 = 11;
+/// Work areas of a CPU: one for each program that uses them and may be preempted.
+pub const WORK_AREAS: u32 = 2;
+/// The same with the tier fentry, which has one such program for each function.
+pub const WORK_AREAS_OF_FEXIT: u32 = 11;
 
 /// How a process is watched: a `u32` in the map.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -11,7 +11,7 @@ use crate::{
     functions,
     registers::{frame_at_entry, frame_at_return},
     transfer::{RECEIVED, SENT},
-    work::UNDISTURBED,
+    work::KRETPROBE,
 };
 
 #[kprobe]
@@ -51,14 +51,14 @@ pub fn kprobe_release(ctx: ProbeContext) -> u32 {
 /// Functions that return an `int`.
 #[kretprobe]
 pub fn kretprobe_int(ctx: RetProbeContext) -> u32 {
-    functions::ends(UNDISTURBED, frame_at_return(&ctx), i64::from(ctx.ret::<i32>()));
+    functions::ends(KRETPROBE, frame_at_return(&ctx), i64::from(ctx.ret::<i32>()));
     0
 }
 
 /// Functions that return a `ssize_t`.
 #[kretprobe]
 pub fn kretprobe_long(ctx: RetProbeContext) -> u32 {
-    functions::ends(UNDISTURBED, frame_at_return(&ctx), ctx.ret::<i64>());
+    functions::ends(KRETPROBE, frame_at_return(&ctx), ctx.ret::<i64>());
     0
 }
 

@@ -194,8 +194,8 @@ fn begin(
 
 /// Puts a call's result into the work area.
 #[inline(always)]
-fn transfer_of(call: &Call, result: i64) -> Option<&'static mut Work> {
-    let work = work::area(work::UNDISTURBED)?;
+fn transfer_of(call: &Call, result: i64, slot: u64) -> Option<&'static mut Work> {
+    let work = work::area(slot)?;
     work.transfer = Transfer {
         socket: Socket {
             sk: call.sk,
@@ -219,14 +219,14 @@ fn transfer_of(call: &Call, result: i64) -> Option<&'static mut Work> {
 
 #[inline(always)]
 fn finish(call: &Call, result: i64) -> Option<()> {
-    let work = transfer_of(call, result)?;
+    let work = transfer_of(call, result, work::EXIT)?;
     match call.shape {
         shape::BUFFER => {}
         shape::VECTOR => work.transfer.buffers.segments = call.length.max(1),
         shape::MESSAGE => message(work, call.address),
         _ => work.transfer.has_buffers = 0,
     }
-    transfer::handle_transfer(work::UNDISTURBED);
+    transfer::handle_transfer(work::EXIT);
     Some(())
 }
 
@@ -257,9 +257,9 @@ fn finish_messages(call: &Call, result: i64) -> Option<()> {
         }
         let header = call.address + u64::from(index) * MMSGHDR_BYTES;
         let moved = kernel::user::<u32>(header + MMSGHDR_LEN).unwrap_or(0);
-        let work = transfer_of(call, i64::from(moved))?;
+        let work = transfer_of(call, i64::from(moved), work::EXIT_MESSAGES)?;
         message(work, header);
-        transfer::handle_transfer(work::UNDISTURBED);
+        transfer::handle_transfer(work::EXIT_MESSAGES);
     }
     if count > u64::from(MESSAGES_MAX) {
         emit::count(Counter::MessagesBeyond, count - u64::from(MESSAGES_MAX));

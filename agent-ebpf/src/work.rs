@@ -41,13 +41,18 @@ pub struct Work {
     pub bytes: [u8; 2 * FRAGMENT_BYTES + TAIL_BYTES_MAX],
 }
 
-/// The work area of programs that nothing interrupts: those of tracepoints and kprobes, which are kept apart by
-/// `bpf_prog_active` (`kernel/trace/bpf_trace.c:trace_call_bpf`).
-pub const UNDISTURBED: u64 = 0;
+/// The work area of the program at the end of system calls: a tier has only one of `exit` and `exit_waiting`.
+pub const EXIT: u64 = 0;
+/// The work area of `exit_messages`.
+pub const EXIT_MESSAGES: u64 = 1;
+/// The work area of kretprobes, of which only one runs at a time: preemption is off, and `bpf_prog_active` keeps them apart
+/// (`kernel/trace/bpf_trace.c:trace_call_bpf`).
+pub const KRETPROBE: u64 = 1;
 
-/// One of this CPU's work areas. Programs of fexit may be preempted (`kernel/bpf/trampoline.c:__bpf_prog_enter_recur`
-/// forbids migration alone), and then another one of them may run. Each has an area of its own, and is skipped, and counted as
-/// missed, while it has not ended on this CPU.
+/// One of this CPU's work areas. Programs may be preempted, and then others run: those of fexit
+/// (`kernel/bpf/trampoline.c:__bpf_prog_enter_recur` forbids migration alone), and since Linux 7.2 those of system calls'
+/// tracepoints (`kernel/trace/bpf_trace.c:trace_call_bpf_faultable`). Each of them has an area of its own, and is skipped, and
+/// counted as missed, while it has not ended on this CPU.
 #[inline(always)]
 pub fn area(slot: u64) -> Option<&'static mut Work> {
     let work = WORK.get_ptr_mut(slot as u32)?;

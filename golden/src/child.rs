@@ -11,8 +11,11 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 use rustix::process::{Pid, Signal, kill_process};
 
-/// Long enough in a virtual machine that interprets every instruction, on a machine that is busy with other things.
-const PATIENCE: Duration = Duration::from_mins(1);
+/// Long enough in a virtual machine that interprets every instruction, on a machine that is busy with other things: the verifier
+/// takes most of it.
+const PATIENCE: Duration = Duration::from_mins(4);
+/// So long nothing more comes where some lines are missing.
+const SILENCE: Duration = Duration::from_mins(1);
 
 /// A running program and the lines that it writes to both of its outputs.
 pub(crate) struct Program {
@@ -63,6 +66,11 @@ impl Program {
                 return Ok(found);
             }
             let left = deadline.saturating_duration_since(Instant::now());
+            let left = if self.seen.is_empty() {
+                left
+            } else {
+                left.min(SILENCE)
+            };
             match self.lines.recv_timeout(left) {
                 Ok(line) => self.seen.push(line),
                 Err(_) => bail!(

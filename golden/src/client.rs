@@ -15,6 +15,7 @@ use anyhow::{Context as _, Result, bail};
 use crate::{
     child,
     ways::{LARGE, READS, WRITES, read_some, write_all},
+    wider::WIDER,
 };
 
 /// Where the listeners are, by name.
@@ -96,6 +97,27 @@ pub(crate) fn call(places: &Places) -> Result<()> {
     child::print(&format!("calls {calls}"))?;
     lines.next().context("nobody says when to end")??;
     exchange(&early, ("write", "read"), "GET", "/write/late", b"")?;
+    child::print("late")
+}
+
+/// The same for the ways of [`WIDER`]: two calls each.
+pub(crate) fn call_wider(places: &Places) -> Result<()> {
+    child::print("connected")?;
+    let mut lines = std::io::stdin().lock().lines();
+    lines.next().context("nobody says when to begin")??;
+    for way in WIDER {
+        let connection = places.connect(way)?;
+        exchange(&connection, (way, way), "GET", &format!("/{way}/wider/get"), b"")?;
+        exchange(
+            &connection,
+            (way, way),
+            "POST",
+            &format!("/{way}/wider/post"),
+            &[b'z'; 300],
+        )?;
+    }
+    child::print(&format!("calls {}", 2 * WIDER.len()))?;
+    lines.next().context("nobody says when to end")??;
     child::print("late")
 }
 

@@ -12,6 +12,7 @@ use anyhow::{Context as _, Result, bail};
 use crate::{
     child::{self, Program},
     normal,
+    wider::WIDER,
 };
 
 /// How long the server may take until it waits for the first request.
@@ -19,15 +20,55 @@ const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Runs the scenario and prints its spans; what the agent says of itself goes to standard error.
 pub(crate) fn run(agent: &str, tier: &str) -> Result<()> {
+    for line in observe(agent, tier, "call")? {
+        child::print(&line)?;
+    }
+    Ok(())
+}
+
+/// The same with the ways of [`crate::wider::WIDER`].
+///
+/// # Errors
+/// When a span is not there, or a request is not the child of its call.
+pub(crate) fn run_wider(agent: &str, tier: &str) -> Result<()> {
+    let lines = observe(agent, tier, "call-wider")?;
+    let expected = WIDER.iter().flat_map(|way| {
+        ["get", "post"].into_iter().flat_map(move |which| {
+            let path = format!("/{way}/wider/{which}");
+            let (call, request) = (format!("CLIENT {path} "), format!("SERVER {path} "));
+            [
+                (call, "| no parent |".to_owned()),
+                (request, format!("| parent CLIENT {path} |")),
+            ]
+        })
+    });
+    let missing: Vec<String> = expected
+        .filter(|(name, parent)| {
+            !lines
+                .iter()
+                .any(|line| line.starts_with(name) && line.contains(parent))
+        })
+        .map(|(name, parent)| format!("{name}{parent}"))
+        .collect();
+    if !missing.is_empty() {
+        bail!("not there:\n{}\nbut:\n{}", missing.join("\n"), lines.join("\n"));
+    }
+    child::print(&format!("all {} spans", lines.len()))
+}
+
+/// The spans of what a client does.
+fn observe(agent: &str, tier: &str, verb: &str) -> Result<Vec<String>> {
     let folder = Folder::create()?;
     let own = env::current_exe().context("asking for this program's own path")?;
     let mut server = Program::start(Command::new(&own).arg("serve").arg(&folder.0))?;
     server.wait_for("ready")?;
     let places = places(&server);
     let named = places.iter().map(|(name, address)| format!("{name}={address}"));
-    let mut client = Program::start(Command::new(&own).arg("call").args(named))?;
+    let mut client = Program::start(Command::new(&own).arg(verb).args(named))?;
     client.wait_for("connected")?;
-    wait_until_reading(server.pid())?;
+    if verb == "call" {
+        wait_until_reading(server.pid())?;
+    }
 
     let mut agent = Program::start(Command::new(agent).args([
         "attach",
@@ -56,20 +97,17 @@ pub(crate) fn run(agent: &str, tier: &str) -> Result<()> {
     if let Err(error) = complete {
         child::say(&format!("{error:#}"));
     }
-    for line in normal::lines(&spans, &places, &folder.0)? {
-        child::print(&line)?;
-    }
-    Ok(())
+    normal::lines(&spans, &places, &folder.0)
 }
 
-fn spans(lines: &[String]) -> impl Iterator<Item = &str> {
+pub(crate) fn spans(lines: &[String]) -> impl Iterator<Item = &str> {
     lines
         .iter()
         .map(String::as_str)
         .filter(|line| line.starts_with('{'))
 }
 
-fn places(server: &Program) -> Vec<(String, String)> {
+pub(crate) fn places(server: &Program) -> Vec<(String, String)> {
     let place = |line: &String| {
         let (name, address) = line.strip_prefix("place ")?.split_once(' ')?;
         Some((name.to_owned(), address.to_owned()))
@@ -93,10 +131,10 @@ fn wait_until_reading(pid: u32) -> Result<()> {
 }
 
 /// A folder that goes again.
-struct Folder(PathBuf);
+pub(crate) struct Folder(pub(crate) PathBuf);
 
 impl Folder {
-    fn create() -> Result<Self> {
+    pub(crate) fn create() -> Result<Self> {
         let path = env::temp_dir().join(format!("golden-{}", std::process::id()));
         fs::create_dir_all(&path).with_context(|| format!("creating {}", path.display()))?;
         Ok(Self(path))

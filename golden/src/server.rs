@@ -16,12 +16,13 @@ use anyhow::{Context as _, Result};
 use crate::{
     child, client,
     ways::{LARGE, READS, read_some, write_all},
+    wider::WIDER,
 };
 
 /// Serves until standard input ends. Says `place NAME ADDRESS` of each listener, then `ready`.
 pub(crate) fn serve(folder: &Path) -> Result<()> {
     let leaf = listen("leaf", "127.0.0.1:0", "read", None)?;
-    for way in READS {
+    for &way in READS.iter().chain(WIDER) {
         listen(way, "127.0.0.1:0", way, Some(leaf))?;
     }
     listen("v6", "[::1]:0", "recv", Some(leaf))?;

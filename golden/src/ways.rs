@@ -14,6 +14,8 @@ use rustix::{
     pipe::{SpliceFlags, pipe, splice},
 };
 
+use crate::wider;
+
 /// How bytes are read: each has a listener of its own, since it has to be known before the request.
 pub(crate) const READS: [&str; 7] = ["read", "recv", "readv", "recvmsg", "peek", "bytes", "nonblocking"];
 /// How bytes are written.
@@ -46,6 +48,9 @@ pub(crate) fn read_some(socket: impl AsFd, way: &str) -> Result<Vec<u8>> {
 }
 
 fn read_once(socket: impl AsFd, way: &str, bytes: &mut [u8]) -> Result<usize, Errno> {
+    if let Some(done) = wider::read(socket.as_fd(), way, bytes) {
+        return done;
+    }
     match way {
         "recv" => Ok(recv(socket, bytes, RecvFlags::empty())?.0),
         "nonblocking" => Ok(recv(socket, bytes, RecvFlags::DONTWAIT)?.0),
@@ -103,6 +108,9 @@ fn write_parts(socket: &impl AsFd, way: &str, bytes: &[u8]) -> Result<()> {
 }
 
 fn write_once(socket: &impl AsFd, way: &str, bytes: &[u8]) -> Result<usize, Errno> {
+    if let Some(done) = wider::write(socket.as_fd(), way, bytes) {
+        return done;
+    }
     let (first, second) = bytes.split_at(bytes.len().min(9));
     let (second, third) = second.split_at(second.len().min(30));
     let parts = [IoSlice::new(first), IoSlice::new(second), IoSlice::new(third)];

@@ -91,6 +91,9 @@ enum Verb {
         /// Write down the spans that this machine's own kernel gives, as those that are expected
         #[arg(long)]
         update: bool,
+        /// Write the README's table, of each kernel what came of its last run; runs only the kernels that are named
+        #[arg(long)]
+        table: bool,
         /// A shell command to run there instead
         #[arg(last = true)]
         command: Vec<String>,
@@ -167,6 +170,7 @@ fn run(verb: Verb) -> Result<ExitCode> {
             kernels,
             all,
             update,
+            table,
             command,
         } => verb::vm::run(
             &workspace,
@@ -176,6 +180,7 @@ fn run(verb: Verb) -> Result<ExitCode> {
                 all,
                 command,
                 update,
+                table: table || all,
             },
         ),
         Verb::Load { kernels, all } => done(verb::load::run(&workspace, &progress, &kernels, all)),

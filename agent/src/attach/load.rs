@@ -5,13 +5,13 @@ use std::io;
 use agent_common::{Call, Connection, Runtime, Verdict, map, offsets::setting};
 use aya::{
     Ebpf, EbpfError, EbpfLoader, VerifierLogLevel,
-    maps::{HashMap, Map, MapData, MapError, PerCpuArray, RingBuf},
+    maps::{Map, MapData, MapError, RingBuf},
     programs::ProgramError,
 };
 
 use crate::discover::SyscallSet;
 
-use super::{AttachError, Choice, Hooks, Refusal, Tier, error, layout::Layout, tier};
+use super::{AttachError, Choice, Counters, Hooks, Refusal, Table, Tier, error, layout::Layout, tier};
 
 /// The object for this architecture, built by `cargo xtask build-ebpf`.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(env!("SIDELIGHT_EBPF_OBJECT"));
@@ -50,17 +50,17 @@ pub struct Kernel {
     /// Events.
     pub events: RingBuf<MapData>,
     /// Watched processes.
-    pub watched: HashMap<MapData, u32, u32>,
+    pub watched: Table<u32, u32>,
     /// System calls under way.
-    pub calls: HashMap<MapData, u64, Call>,
+    pub calls: Table<u64, Call>,
     /// Followed connections.
-    pub connections: HashMap<MapData, u64, Connection>,
+    pub connections: Table<u64, Connection>,
     /// What is wanted of them.
-    pub verdicts: HashMap<MapData, u64, Verdict>,
+    pub verdicts: Table<u64, Verdict>,
     /// How the units of processes are read.
-    pub runtimes: HashMap<MapData, u32, Runtime>,
+    pub runtimes: Table<u32, Runtime>,
     /// What the kernel side counted.
-    pub counters: PerCpuArray<MapData, u64>,
+    pub counters: Counters,
 }
 
 /// Loads the kernel side and hooks the functions of the first tier that the kernel takes; tells of those before it.
@@ -102,12 +102,12 @@ fn load_and_hook(settings: &KernelSettings, tier: Tier) -> Result<Kernel, Attach
     let mut ebpf = load_object(settings, tier, &layout, VerifierLogLevel::default())?;
     let mut kernel = Kernel {
         events: take(&mut ebpf, map::EVENTS, RingBuf::try_from)?,
-        watched: take(&mut ebpf, map::WATCHED, HashMap::try_from)?,
-        connections: take(&mut ebpf, map::CONNECTIONS, HashMap::try_from)?,
-        calls: take(&mut ebpf, map::CALLS, HashMap::try_from)?,
-        verdicts: take(&mut ebpf, map::VERDICTS, HashMap::try_from)?,
-        runtimes: take(&mut ebpf, map::RUNTIMES, HashMap::try_from)?,
-        counters: take(&mut ebpf, map::COUNTERS, PerCpuArray::try_from)?,
+        watched: take(&mut ebpf, map::WATCHED, Table::try_from)?,
+        connections: take(&mut ebpf, map::CONNECTIONS, Table::try_from)?,
+        calls: take(&mut ebpf, map::CALLS, Table::try_from)?,
+        verdicts: take(&mut ebpf, map::VERDICTS, Table::try_from)?,
+        runtimes: take(&mut ebpf, map::RUNTIMES, Table::try_from)?,
+        counters: take(&mut ebpf, map::COUNTERS, Counters::try_from)?,
         hooks: Hooks::new(ebpf, tier),
     };
     kernel.hooks.hook_functions(&layout.functions)?;
@@ -121,8 +121,10 @@ pub(super) fn load_object(
     layout: &Layout,
     log: VerifierLogLevel,
 ) -> Result<Ebpf, AttachError> {
-    // Only tracing programs may be preempted.
-    let areas = if tier == Tier::Fentry { map::WORK_AREAS } else { 1 };
+    let areas = match tier {
+        Tier::Fentry => map::WORK_AREAS_OF_FEXIT,
+        Tier::Kprobe | Tier::Tracepoint => map::WORK_AREAS,
+    };
     let own_pid = std::process::id();
     let watch_new = u32::from(settings.watch_new);
     let log_level: u8 = if settings.trace { LOG_TRACE } else { LOG_WARN };

@@ -13,7 +13,9 @@ mod misses;
 mod perf;
 mod rest;
 mod runs;
+mod table;
 mod tier;
+mod undisturbed;
 mod uprobes;
 
 pub use btf::KERNEL_BTF;
@@ -23,4 +25,5 @@ pub use hooks::Hooks;
 pub use load::{Kernel, KernelSettings, start, try_out};
 pub use misses::Misses;
 pub use rest::Rest;
+pub use table::{Counters, Table};
 pub use tier::{Choice, Refusal, Tier, list as list_refusals, misses_nothing};

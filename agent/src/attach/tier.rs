@@ -69,7 +69,7 @@ pub fn misses_nothing(tier: Tier) -> Result<(), AttachError> {
 }
 
 /// How this kernel may take the CPU away from a program, if it may.
-fn preemption() -> Option<String> {
+pub(super) fn preemption() -> Option<String> {
     let chosen = fs::read_to_string("/sys/kernel/debug/sched/preempt").ok();
     let built = fs::read_to_string("/proc/sys/kernel/version").unwrap_or_default();
     preemption_in(chosen.as_deref(), &built)

@@ -1,7 +1,8 @@
 //! What connections have to say to the kernel side.
 
 use agent_common::{Connection, Verdict};
-use aya::maps::{HashMap, MapData};
+
+use crate::attach::Table;
 
 /// The kernel side's table of connections, as far as the user side changes it.
 pub trait KernelTable {
@@ -16,9 +17,9 @@ pub trait KernelTable {
 /// The maps of the running kernel.
 pub struct KernelMaps {
     /// Followed connections.
-    pub connections: HashMap<MapData, u64, Connection>,
+    pub connections: Table<u64, Connection>,
     /// What is wanted of them.
-    pub verdicts: HashMap<MapData, u64, Verdict>,
+    pub verdicts: Table<u64, Verdict>,
 }
 
 impl KernelTable for KernelMaps {
@@ -33,7 +34,7 @@ impl KernelTable for KernelMaps {
     }
 
     fn remove(&mut self, id: u64, socket: u64) {
-        if self.connections.get(&socket, 0).is_ok_and(|entry| entry.id == id) {
+        if self.connections.get(&socket).is_ok_and(|entry| entry.id == id) {
             // Gone meanwhile is what is wanted.
             let _ = self.connections.remove(&socket);
         }

@@ -3,10 +3,13 @@
 use std::{collections::HashMap, sync::Arc};
 
 use agent_common::{Call, ProcessEvent, WatchMode, kind};
-use aya::maps::{self, MapData};
+use aya::maps::MapError;
 
 use super::waiting;
-use crate::discover::{Discovery, Overrides, Process, SyscallSet};
+use crate::{
+    attach::Table,
+    discover::{Discovery, Overrides, Process, SyscallSet},
+};
 
 /// How long an ended process is remembered: its connections may be reported after it.
 const REMEMBER_ENDED_NANOS: u64 = 30_000_000_000;
@@ -17,7 +20,7 @@ const GENERATIONS: usize = 4;
 /// The watched processes.
 pub struct Processes {
     discovery: Discovery,
-    watched: maps::HashMap<MapData, u32, u32>,
+    watched: Table<u32, u32>,
     known: HashMap<u32, Entry>,
     /// System calls that watched processes can use and that are not hooked yet.
     wanted: SyscallSet,
@@ -38,7 +41,7 @@ struct Entry {
 
 impl Processes {
     /// None yet.
-    pub fn new(discovery: Discovery, watched: maps::HashMap<MapData, u32, u32>) -> Self {
+    pub fn new(discovery: Discovery, watched: Table<u32, u32>) -> Self {
         Self {
             discovery,
             watched,
@@ -61,7 +64,7 @@ impl Processes {
 
     /// Tells the kernel side what threads of watched processes are waiting in already; to be called when the calls are
     /// hooked. Returns the keys of those calls.
-    pub fn tell_waiting(&self, calls: &mut maps::HashMap<MapData, u64, Call>) -> Vec<u64> {
+    pub fn tell_waiting(&self, calls: &mut Table<u64, Call>) -> Vec<u64> {
         self.known
             .keys()
             .flat_map(|&pid| waiting::tell(pid, calls))
@@ -72,7 +75,7 @@ impl Processes {
     ///
     /// # Errors
     /// When the kernel's list is full.
-    pub fn watch(&mut self, process: Process) -> Result<(), maps::MapError> {
+    pub fn watch(&mut self, process: Process) -> Result<(), MapError> {
         let pid = process.pid;
         let relay = process.is_relay();
         let mode = if relay {

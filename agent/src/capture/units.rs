@@ -7,10 +7,12 @@ use std::{
 };
 
 use agent_common::Runtime;
-use aya::maps::{self, MapData};
 
 use super::monotonic_nanos;
-use crate::inspect::units::{self, Probe, UnitPlan};
+use crate::{
+    attach::Table,
+    inspect::units::{self, Probe, UnitPlan},
+};
 
 /// Looks at a process until its runtime is known: a program that has just been executed has not loaded its libraries.
 const LOOKS_MOST: u8 = 3;
@@ -20,7 +22,7 @@ const LOOKS_MOST: u8 = 3;
 /// Looking at an interpreter takes up to a tenth of a second, so a thread of its own does it for processes that come while
 /// events are taken.
 pub struct Units {
-    runtimes: maps::HashMap<MapData, u32, Runtime>,
+    runtimes: Table<u32, Runtime>,
     looks: HashMap<u32, u8>,
     /// None: units are threads only.
     asked: Option<Sender<u32>>,
@@ -32,7 +34,7 @@ impl Units {
     ///
     /// # Errors
     /// When the thread cannot be started.
-    pub fn new(runtimes: maps::HashMap<MapData, u32, Runtime>, enabled: bool) -> std::io::Result<Self> {
+    pub fn new(runtimes: Table<u32, Runtime>, enabled: bool) -> std::io::Result<Self> {
         let (asked, questions) = channel();
         let (answers, answered) = channel();
         thread::Builder::new().name("inspect".to_owned()).spawn(move || {
@@ -92,8 +94,7 @@ impl Units {
     /// The making of contexts will not be seen any more in these processes, nor in those that were not looked at yet: a
     /// context at a known address may be another from now on.
     pub fn forget_contexts(&mut self, pids: &HashSet<u32>) {
-        let told: Vec<(u32, Runtime)> = self.runtimes.iter().flatten().collect();
-        for (pid, mut runtime) in told {
+        for (pid, mut runtime) in self.runtimes.all() {
             if pids.contains(&pid) || !self.looks.contains_key(&pid) {
                 runtime.contexts_since = u64::MAX;
                 self.insert(pid, runtime);
@@ -103,7 +104,7 @@ impl Units {
 
     /// The making of contexts is seen in this process from now on.
     pub fn know_contexts(&mut self, pid: u32) {
-        if let Ok(mut runtime) = self.runtimes.get(&pid, 0)
+        if let Ok(mut runtime) = self.runtimes.get(&pid)
             && runtime.contexts_since == u64::MAX
         {
             runtime.contexts_since = monotonic_nanos();
@@ -124,7 +125,7 @@ impl Units {
             tracing::debug!(pid, "{reason}");
         }
         if let Some(mut runtime) = plan.runtime {
-            let known = self.runtimes.get(&pid, 0).ok();
+            let known = self.runtimes.get(&pid).ok();
             runtime.contexts_since = known.map_or(u64::MAX, |known| known.contexts_since);
             self.insert(pid, runtime);
         }

@@ -7,9 +7,9 @@
 use std::{fs, path::Path};
 
 use agent_common::{Call, map::shape};
-use aya::maps::{self, MapData};
 
 use super::monotonic_nanos;
+use crate::attach::Table;
 
 /// `BPF_NOEXIST`: do not replace what the kernel side has seen itself (`include/uapi/linux/bpf.h`).
 const BPF_NOEXIST: u64 = 1;
@@ -17,7 +17,7 @@ const BPF_NOEXIST: u64 = 1;
 const SPECIAL_FLAGS: u64 = (libc::MSG_PEEK | libc::MSG_TRUNC | libc::MSG_OOB | libc::MSG_ERRQUEUE) as u64;
 
 /// Tells the kernel side of every thread of a process that waits in a read from a socket; returns the keys of their calls.
-pub fn tell(pid: u32, calls: &mut maps::HashMap<MapData, u64, Call>) -> Vec<u64> {
+pub fn tell(pid: u32, calls: &mut Table<u64, Call>) -> Vec<u64> {
     let mut told = Vec::new();
     let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else {
         return told;
@@ -36,11 +36,11 @@ pub fn tell(pid: u32, calls: &mut maps::HashMap<MapData, u64, Call>) -> Vec<u64>
 }
 
 /// Whether a call that the kernel side was told of has not ended.
-pub fn is_waiting(key: u64, calls: &maps::HashMap<MapData, u64, Call>) -> bool {
-    calls.get(&key, 0).is_ok_and(|call| call.file == 0)
+pub fn is_waiting(key: u64, calls: &Table<u64, Call>) -> bool {
+    calls.get(&key).is_ok_and(|call| call.file == 0)
 }
 
-fn tell_thread(pid: u32, tid: u32, calls: &mut maps::HashMap<MapData, u64, Call>) -> Option<u64> {
+fn tell_thread(pid: u32, tid: u32, calls: &mut Table<u64, Call>) -> Option<u64> {
     let place = format!("/proc/{pid}/task/{tid}/syscall");
     let before = fs::read_to_string(&place).ok()?;
     let call = waiting_in(&before).filter(|call| is_socket(pid, call.sk))?;

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use super::table::{self, Table};
 use crate::{
-    attach::{self, Tier},
+    attach::{self, KernelSettings, Tier},
     cli::Listing,
     config::Settings,
     inspect::{self, Report},
@@ -16,9 +16,10 @@ use crate::{
 /// # Errors
 ///
 /// Fails when stdout cannot be written to.
-pub fn execute(listing: Listing) -> anyhow::Result<ExitCode> {
-    let mut report = inspect::report();
-    report.add_tiers(try_tiers(report.is_complete()));
+pub fn execute(listing: Listing, settings: &Settings) -> anyhow::Result<ExitCode> {
+    let settings = pipeline::kernel_settings(settings);
+    let mut report = inspect::report(&settings.btf);
+    report.add_tiers(try_tiers(&settings, report.is_complete()));
     table::print(|out| match listing {
         Listing::Json => table::json(out, &report),
         Listing::Text => {
@@ -38,8 +39,8 @@ pub fn execute(listing: Listing) -> anyhow::Result<ExitCode> {
 /// # Errors
 ///
 /// Fails when the kernel refuses all of them, or stdout cannot be written to.
-pub fn execute_programs(listing: Listing) -> anyhow::Result<ExitCode> {
-    let budgets = attach::budgets(&pipeline::kernel_settings(&Settings::default()))?;
+pub fn execute_programs(listing: Listing, settings: &Settings) -> anyhow::Result<ExitCode> {
+    let budgets = attach::budgets(&pipeline::kernel_settings(settings))?;
     table::print(|out| match listing {
         Listing::Json => table::json(out, &budgets),
         Listing::Text => {
@@ -64,17 +65,16 @@ pub fn execute_programs(listing: Listing) -> anyhow::Result<ExitCode> {
 }
 
 /// Loads and attaches everything of every tier, for a moment.
-fn try_tiers(complete: bool) -> Vec<(&'static str, Option<String>)> {
+fn try_tiers(settings: &KernelSettings, complete: bool) -> Vec<(&'static str, Option<String>)> {
     if complete {
         // As the agent does at its start; what is wrong with it is said by the tiers.
         let _ = inspect::tracefs();
     }
-    let settings = pipeline::kernel_settings(&Settings::default());
     let outcome = |tier| {
         if !complete {
             return Some("not tried: something that is required is missing, see above".to_owned());
         }
-        attach::try_out(&settings, tier)
+        attach::try_out(settings, tier)
             .and_then(|()| attach::misses_nothing(tier))
             .err()
             .map(|error| error.reason())

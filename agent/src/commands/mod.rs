@@ -25,7 +25,7 @@ pub fn execute(command: Command, settings: Settings) -> anyhow::Result<ExitCode>
         Command::Run => run::execute(settings),
         Command::Attach => attach::execute(settings),
         Command::Ps(listing) => ps::execute(listing, &settings),
-        Command::Check(listing) => check::execute(listing),
-        Command::CheckPrograms(listing) => check::execute_programs(listing),
+        Command::Check(listing) => check::execute(listing, &settings),
+        Command::CheckPrograms(listing) => check::execute_programs(listing, &settings),
     }
 }

@@ -1,6 +1,6 @@
 //! What this kernel and these privileges allow, found by trying.
 
-use std::os::unix::fs::MetadataExt as _;
+use std::{os::unix::fs::MetadataExt as _, path::Path};
 
 use aya::{
     maps::MapType,
@@ -14,13 +14,12 @@ use super::tracefs;
 
 /// Inode of the first pid namespace (`PROC_PID_INIT_INO`, `include/linux/proc_ns.h`).
 const INITIAL_PID_NAMESPACE: u64 = 0xEFFF_FFFC;
-const BTF: &str = "/sys/kernel/btf/vmlinux";
 const LOCKDOWN: &str = "/sys/kernel/security/lockdown";
 const CAP_SYS_ADMIN: u8 = 21;
 
 /// Capabilities with their bit (include/uapi/linux/capability.h), whether `CAP_SYS_ADMIN` includes them, and what the
 /// agent needs each for.
-const CAPABILITIES: [(&str, u8, bool, &str); 5] = [
+const CAPABILITIES: [(&str, u8, bool, &str); 6] = [
     ("CAP_BPF", 39, true, "to load programs and maps"),
     (
         "CAP_PERFMON",
@@ -34,6 +33,12 @@ const CAPABILITIES: [(&str, u8, bool, &str); 5] = [
         2,
         false,
         "to read tracefs and other users' executables",
+    ),
+    (
+        "CAP_SYS_NICE",
+        23,
+        false,
+        "to miss no calls on kernels that preempt, by a real-time priority for moments",
     ),
     (
         "CAP_SYS_ADMIN",
@@ -80,10 +85,10 @@ pub struct Feature {
     pub required: bool,
 }
 
-/// Tries everything.
-pub fn report() -> Report {
+/// Tries everything; the kernel's types are in the file `types`.
+pub fn report(types: &Path) -> Report {
     let mut features = capabilities(effective_capabilities());
-    features.extend([btf(), tracepoints(), lockdown(), pid_namespace()]);
+    features.extend([btf(types), tracepoints(), lockdown(), pid_namespace()]);
     features.extend(PROGRAMS.iter().map(|(name, kind)| program(name, *kind)));
     features.extend(MAPS.iter().map(|(name, kind)| map(name, *kind)));
     Report { features, tier: None }
@@ -148,12 +153,13 @@ fn capabilities(effective: u64) -> Vec<Feature> {
         .collect()
 }
 
-fn btf() -> Feature {
-    let outcome = match std::fs::metadata(BTF) {
-        Ok(metadata) => Ok(format!("{BTF}, {} KiB", metadata.len() / 1024)),
+fn btf(types: &Path) -> Feature {
+    let outcome = match std::fs::metadata(types) {
+        Ok(metadata) => Ok(format!("{}, {} KiB", types.display(), metadata.len() / 1024)),
         Err(error) => Err(format!(
-            "{BTF}: {error}; a kernel with CONFIG_DEBUG_INFO_BTF=y is needed, or SIDELIGHT_BTF=FILE for the tiers kprobe and \
-             tracepoint"
+            "{}: {error}; a kernel with CONFIG_DEBUG_INFO_BTF=y is needed, or SIDELIGHT_BTF=FILE for the tiers kprobe and \
+             tracepoint",
+            types.display()
         )),
     };
     required("kernel types (BTF)", outcome)
@@ -281,7 +287,7 @@ mod tests {
 
     #[test]
     fn the_first_tier_that_works_is_taken() {
-        let mut report = report();
+        let mut report = report(Path::new("/sys/kernel/btf/vmlinux"));
         assert!(report.features.iter().all(|feature| !feature.detail.is_empty()));
         report.features.clear();
         report.add_tiers([

@@ -7,7 +7,6 @@ use std::{sync::Arc, time::Duration};
 use agent_common::{Call, ProcessEvent, kind, role};
 use agent_protocols::Role;
 use anyhow::Context as _;
-use aya::maps::{self, MapData, PerCpuArray};
 use aya_log::EbpfLogger;
 
 use super::{
@@ -18,7 +17,7 @@ use super::{
     statistics::{self, Statistics},
 };
 use crate::{
-    attach::{Hooks, Kernel, Rest},
+    attach::{Counters, Hooks, Kernel, Rest, Table},
     capture::{self, Event, KernelMaps, Processes, Reader, Recorder, Units, monotonic_nanos},
     config::{MetricsSettings, Selector, Settings},
     correlate::Placed,
@@ -38,8 +37,8 @@ const TIDY_EVERY_NANOS: u64 = 1_000_000_000;
 pub struct Stages {
     reader: Reader,
     hooks: Hooks,
-    calls: maps::HashMap<MapData, u64, Call>,
-    counters: PerCpuArray<MapData, u64>,
+    calls: Table<u64, Call>,
+    counters: Counters,
     log: Option<EbpfLogger<&'static dyn log::Log>>,
     programs: Programs,
     flow: Flow<KernelMaps, RandomIds>,

@@ -4,10 +4,9 @@ use std::fmt;
 
 use agent_common::{Counter, map::COUNTERS_LEN};
 use agent_protocols::connection::ConnectionCounts;
-use aya::maps::{MapData, PerCpuArray};
 
 use crate::{
-    attach::{Misses, Tier},
+    attach::{Counters, Misses, Tier},
     correlate,
 };
 
@@ -42,13 +41,11 @@ pub struct Statistics {
     pub spans: u64,
 }
 
-/// Sums the kernel side's counters over all CPUs; one that cannot be read counts as 0.
-pub fn read_kernel(counters: &PerCpuArray<MapData, u64>) -> [u64; COUNTERS_LEN as usize] {
+/// Sums the kernel side's counters over all CPUs.
+pub fn read_kernel(counters: &Counters) -> [u64; COUNTERS_LEN as usize] {
     let mut sums = [0; COUNTERS_LEN as usize];
     for (counter, _) in Counter::ALL {
-        if let Ok(values) = counters.get(&(counter as u32), 0) {
-            sums[counter as usize] = values.iter().sum();
-        }
+        sums[counter as usize] = counters.sum(counter as u32);
     }
     sums
 }

@@ -29,6 +29,7 @@ pub(crate) fn cases() -> Vec<Case> {
         Case::new("errors::a_pid_that_does_not_exist", ROOT, no_such_pid),
         Case::new("errors::no_privileges", ROOT, no_privileges),
         Case::new("errors::no_btf", ROOT, no_btf),
+        Case::new("errors::types_of_the_kernel_in_a_file", ROOT, types_in_a_file),
         Case::new("errors::unknown_option", NONE, unknown_option),
         Case::new("errors::bad_value_of_an_option", NONE, bad_value),
         Case::new("errors::unknown_variable", NONE, unknown_variable),
@@ -104,7 +105,54 @@ fn no_btf(_lab: &Lab) -> Result<()> {
         script,
         &["attach", "--output", "json", "--pid", &own.pid().to_string()],
     );
-    one_line(command, 1, &["/sys/kernel/btf/vmlinux", "CONFIG_DEBUG_INFO_BTF"])
+    one_line(
+        command,
+        1,
+        &[
+            "/sys/kernel/btf/vmlinux",
+            "CONFIG_DEBUG_INFO_BTF",
+            "SIDELIGHT_BTF",
+            "`sidelight ps` does",
+        ],
+    )
+}
+
+/// What still works there: listing processes, and everything but one tier with the kernel's types in a file.
+fn types_in_a_file(lab: &Lab) -> Result<()> {
+    let types = lab.folder("types")?.join("vmlinux");
+    std::fs::copy("/sys/kernel/btf/vmlinux", &types).context("the kernel's types cannot be copied")?;
+    let script = "mount -t tmpfs none /sys/kernel/btf && exec \"$0\" \"$@\"";
+    let within = |arguments: &[&str]| agent::command_within(&["unshare", "--mount", "sh"], script, arguments);
+    let code = |command: Command| Ok::<_, anyhow::Error>(agent::finish(command)?.status.code());
+
+    ensure!(
+        code(within(&["ps"]))? == Some(0),
+        "processes are not listed without the types"
+    );
+    let checked = agent::finish(within(&["check"]))?;
+    ensure!(
+        checked.status.code() == Some(1) && checked.stdout.contains("SIDELIGHT_BTF=FILE"),
+        "{} without the types:\n{}",
+        checked.status,
+        checked.stdout
+    );
+    let mut check = within(&["check"]);
+    check.env("SIDELIGHT_BTF", &types);
+    let checked = agent::finish(check)?;
+    ensure!(
+        checked.status.success() && checked.stdout.contains(&types.display().to_string()),
+        "{} with the types in a file:\n{}",
+        checked.status,
+        checked.stdout
+    );
+    let own = Process::spawn("sleep", nobody("sleep", &["60"]))?;
+    let mut attach = within(&["attach", "--duration", "100ms", "--pid", &own.pid().to_string()]);
+    attach.env("SIDELIGHT_BTF", &types);
+    ensure!(
+        code(attach)? == Some(0),
+        "nothing is watched with the types in a file"
+    );
+    Ok(())
 }
 
 fn unknown_option(_lab: &Lab) -> Result<()> {

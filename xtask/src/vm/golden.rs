@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 use super::kernels::{Kernel, Machine};
-use super::{Files, budget};
+use super::{Files, budget, userland};
 use crate::command::cargo;
 use crate::progress::Step;
 use crate::setup::cross;
@@ -67,20 +67,29 @@ pub(crate) fn files(agent: &Path, scenario: &Path) -> Result<Files> {
 pub(crate) fn command(kernel: &Kernel) -> String {
     let tiers = kernel.tiers.iter().map(|tier| (*tier, "sidelight"));
     // Where the kernel skips programs, this one would say nothing.
-    let forced = (!kernel.skips).then_some((FORCED, "refused"));
+    let forced = kernel.skips.is_empty().then_some((FORCED, "refused"));
     let runs = tiers.chain(forced).map(|(tier, agent)| {
         format!(
             "echo '@@tier {tier}'; ./golden scenario ./{agent} {tier} 2>errors; echo \"@@code $?\"; cat errors\n"
         )
+    });
+    let exact = kernel.tiers.iter().filter(|tier| !kernel.skips.contains(tier));
+    let others = exact.flat_map(|tier| {
+        let wider = (*tier != LAST).then(|| format!("./golden wider ./sidelight {tier}"));
+        wider
+            .into_iter()
+            .chain(userland::commands(kernel, tier))
+            .map(move |command| format!("echo '@@other {tier}'; {command} 2>&1; echo \"@@code $?\"\n"))
     });
     // A fault of the kernel's is worse than any wrong span. The one that is passed over says what is known: the map of connections
     // allocates as it grows, which kernels before 6.1 think dangerous in programs that run inside of the allocator; ours do not.
     let faults = "echo '@@faults'; dmesg | awk '/uses run-time allocation/ {known=1; next} \
                   /BUG|Oops|WARNING/ {if (known) {known=0; next} print}' | head; true";
     format!(
-        "echo '@@check'; ./sidelight check --output json\necho '@@programs'; {}\n{}{faults}",
+        "echo '@@check'; ./sidelight check --output json\necho '@@programs'; {}\n{}{}{faults}",
         budget::COMMAND,
-        runs.collect::<String>()
+        runs.collect::<String>(),
+        others.collect::<String>()
     )
 }
 
@@ -100,6 +109,8 @@ pub(crate) struct Report {
     pub(crate) check: String,
     pub(crate) programs: String,
     pub(crate) tiers: Vec<TierResult>,
+    /// What came of what is not compared but judged there.
+    others: Vec<TierResult>,
     pub(crate) faults: Vec<String>,
 }
 
@@ -112,6 +123,15 @@ impl Report {
             .filter(|feature| feature["name"] == format!("tier {tier}"))
             .find_map(|feature| feature["detail"].as_str());
         of_tier.unwrap_or("`check` says nothing of it").to_owned()
+    }
+
+    /// What is wrong with what is judged there.
+    pub(crate) fn others(&self, tier: &str) -> Vec<String> {
+        let wrong = self
+            .others
+            .iter()
+            .filter(|other| other.tier == tier && other.code != Some(0));
+        wrong.flat_map(|other| other.said.clone()).collect()
     }
 
     /// Understands the output of [`command`].
@@ -133,6 +153,18 @@ impl Report {
                         ..TierResult::default()
                     });
                 }
+                ("other", _) => {
+                    part = "other";
+                    report.others.push(TierResult {
+                        tier: rest.to_owned(),
+                        ..TierResult::default()
+                    });
+                }
+                ("code", _) if part == "other" => {
+                    if let Some(other) = report.others.last_mut() {
+                        other.code = rest.parse().ok();
+                    }
+                }
                 ("code", Some(tier)) => {
                     part = "said";
                     tier.code = rest.parse().ok();
@@ -141,6 +173,11 @@ impl Report {
                     ("check", _) => report.check.push_str(line),
                     ("programs", _) => report.programs.push_str(line),
                     ("faults", _) => report.faults.push(line.to_owned()),
+                    ("other", _) => {
+                        if let Some(other) = report.others.last_mut() {
+                            other.said.push(line.to_owned());
+                        }
+                    }
                     ("spans", Some(tier)) => drop(tier.spans.insert(line.to_owned())),
                     ("said", Some(tier)) => tier.said.push(line.to_owned()),
                     _ => {}
@@ -202,7 +239,8 @@ mod tests {
     use super::*;
 
     const OUTPUT: &str = "@@check\n{\"features\":[{\"name\":\"tier x\",\"detail\":\"why\"}]}\n@@tier fentry\nSERVER /a\nSERVER /b\n@@code 0\n\
-                          stats: events=3 drops=0 tier=kprobe recursion_misses=2\n@@tier kprobe\n@@code 1\nsidelight: no\n@@faults\nBUG: x\n";
+                          stats: events=3 drops=0 tier=kprobe recursion_misses=2\n@@tier kprobe\n@@code 1\nsidelight: no\n\
+                          @@other kprobe\nnot there\n@@code 1\n@@other fentry\nall\n@@code 0\n@@faults\nBUG: x\n";
 
     #[test]
     fn a_machines_output_is_taken_apart() {
@@ -213,6 +251,8 @@ mod tests {
         assert_eq!(report.tiers[0].counter("recursion_misses"), 2);
         assert!(report.tiers[0].ended_with("kprobe"));
         assert_eq!(report.tiers[1].code, Some(1));
+        assert_eq!(report.others("kprobe"), ["not there"]);
+        assert!(report.others("fentry").is_empty());
     }
 
     #[test]

@@ -19,9 +19,9 @@ pub(crate) struct Kernel {
     pub(crate) machine: Machine,
     /// The tiers that have to work.
     pub(crate) tiers: &'static [&'static str],
-    /// Whether it may take the CPU away from programs, or from whoever handles maps, and then skips other programs: it counts
-    /// those, and only if there are some may spans be missing.
-    pub(crate) skips: bool,
+    /// Tiers whose programs it may take the CPU away from, and then skips for whoever else comes to them: it counts that, and only
+    /// if there was some may spans be missing.
+    pub(crate) skips: &'static [&'static str],
 }
 
 const ALL: &[&str] = &["fentry", "kprobe", "tracepoint"];
@@ -39,11 +39,11 @@ pub(crate) const KERNELS: [Kernel; 8] = [
     amd64("6.1", "bookworm", ALL),
     amd64("6.12", "trixie", ALL),
     amd64("5.10", "bullseye", ALL),
-    skipping(amd64("7", "trixie-backports", NO_FENTRY)),
+    preempting(amd64("7", "trixie-backports", ALL)),
     arm64("6.1", "bookworm", NO_FENTRY),
     arm64("6.12", "trixie", ALL),
     arm64("5.10", "bullseye", NO_FENTRY),
-    skipping(arm64("7", "trixie-backports", NO_FENTRY)),
+    preempting(arm64("7", "trixie-backports", ALL)),
 ];
 
 const fn amd64(series: &'static str, suite: &'static str, tiers: &'static [&'static str]) -> Kernel {
@@ -52,7 +52,7 @@ const fn amd64(series: &'static str, suite: &'static str, tiers: &'static [&'sta
         suite,
         machine: Machine::Amd64,
         tiers,
-        skips: false,
+        skips: &[],
     }
 }
 
@@ -63,9 +63,10 @@ const fn arm64(series: &'static str, suite: &'static str, tiers: &'static [&'sta
     }
 }
 
-const fn skipping(kernel: Kernel) -> Kernel {
+/// Such a kernel preempts, and since 7.2 also programs of system calls' tracepoints.
+const fn preempting(kernel: Kernel) -> Kernel {
     Kernel {
-        skips: true,
+        skips: &["fentry", "tracepoint"],
         ..kernel
     }
 }

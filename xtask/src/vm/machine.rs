@@ -90,7 +90,7 @@ impl Laboratory {
         log: &Path,
         limit: Duration,
     ) -> Result<Outcome> {
-        let mut command = self.qemu.command(kernel.machine, image, root)?;
+        let mut command = self.qemu.command(kernel, image, root)?;
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let since = Instant::now();
         let mut process = Process::start(&format!("QEMU with {}", kernel.name()), command)?;

@@ -9,6 +9,7 @@ pub(crate) mod kernels;
 mod machine;
 mod qemu;
 pub(crate) mod results;
+pub(crate) mod userland;
 
 pub(crate) use initramfs::Files;
 pub(crate) use kernels::Kernel;

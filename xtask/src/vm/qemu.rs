@@ -5,7 +5,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use super::kernels::Machine;
+use super::kernels::{Kernel, Machine};
 use crate::progress::Step;
 use crate::setup::packages::{self, Wanted};
 use crate::workspace::Workspace;
@@ -34,7 +34,8 @@ impl Qemu {
     }
 
     /// The command that boots a kernel, with its console on standard output.
-    pub(super) fn command(&self, machine: Machine, kernel: &Path, initramfs: &Path) -> Result<Command> {
+    pub(super) fn command(&self, kernel: &Kernel, image: &Path, initramfs: &Path) -> Result<Command> {
+        let machine = kernel.machine;
         let console = match machine {
             Machine::Amd64 => "ttyS0",
             Machine::Arm64 => "ttyAMA0",
@@ -49,7 +50,7 @@ impl Qemu {
             .args(["-m", "1024", "-smp", "1", "-nodefaults", "-no-user-config"])
             .args(["-display", "none", "-serial", "stdio", "-no-reboot"])
             .arg("-kernel")
-            .arg(kernel)
+            .arg(image)
             .arg("-initrd")
             .arg(initramfs)
             .arg("-append")

@@ -1,11 +1,17 @@
 //! What came of the scenario, kernel by kernel and tier by tier.
 
 use std::collections::BTreeSet;
+use std::fs;
+use std::path::PathBuf;
 use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
 
 use super::budget;
 use super::golden::{FORCED, Report, TierResult};
+use super::kernels::KERNELS;
 use super::{Kernel, Outcome};
+use crate::workspace::Workspace;
 
 /// All tiers, the cheapest first.
 const TIERS: [&str; 3] = ["fentry", "kprobe", "tracepoint"];
@@ -17,6 +23,8 @@ pub(crate) struct Row {
     tier: String,
     booted: Duration,
     spans: usize,
+    /// How many there should be.
+    expected: usize,
     events: u64,
     /// What the kernel skipped, by its own count.
     skipped: u64,
@@ -30,7 +38,8 @@ pub(crate) struct Row {
 impl Row {
     /// Whether all is as it has to be.
     pub(crate) fn is_good(&self) -> bool {
-        self.differences.is_empty() || (self.kernel.skips && self.skipped > 0 && self.spans > 0)
+        let may_skip = self.kernel.skips.contains(&self.tier.as_str());
+        self.differences.is_empty() || (may_skip && self.skipped > 0 && self.spans > 0)
     }
 
     /// Kernel and tier.
@@ -53,6 +62,7 @@ impl Row {
             tier: tier.to_owned(),
             booted: Duration::ZERO,
             spans: 0,
+            expected: 0,
             events: 0,
             skipped: 0,
             instructions: 0,
@@ -61,7 +71,7 @@ impl Row {
         }
     }
 
-    fn line(&self, expected: usize) -> String {
+    fn line(&self) -> String {
         let tier = if self.tier == FORCED {
             "`auto`, the others refused by force"
         } else {
@@ -69,9 +79,9 @@ impl Row {
         };
         format!(
             "| {} | {} | {tier} | {} | {} | {} | {} | {:.1} s |",
-            self.release,
+            self.release(),
             self.kernel.machine.rust(),
-            self.verdict(expected),
+            self.verdict(),
             self.events,
             self.skipped,
             self.instructions,
@@ -79,12 +89,23 @@ impl Row {
         )
     }
 
-    fn verdict(&self, expected: usize) -> String {
+    /// The kernel's release, or what it was looked for as.
+    fn release(&self) -> String {
+        if self.release.is_empty() {
+            self.kernel.name()
+        } else {
+            self.release.clone()
+        }
+    }
+
+    fn verdict(&self) -> String {
         match &self.refusal {
             Some(why) => why.clone(),
             None if self.differences.is_empty() => format!("all {}", self.spans),
-            None if self.is_good() => format!("{} of {expected}; the kernel skipped the rest", self.spans),
-            None => "**no**".to_owned(),
+            None if self.is_good() => {
+                format!("{} of {}; the kernel skipped the rest", self.spans, self.expected)
+            }
+            None => format!("**{} of {}**", self.spans, self.expected),
         }
     }
 }
@@ -110,12 +131,14 @@ pub(crate) fn rows(kernel: Kernel, outcome: &Outcome, expected: &BTreeSet<String
     let faults: Vec<String> = faults.collect();
     let with = report.tiers.iter().map(|tier| Row {
         spans: tier.spans.intersection(expected).count(),
+        expected: expected.len(),
         events: tier.counter("events"),
         skipped: skipped(tier),
         instructions: budget::of_tier(&programs, &tier.tier),
         differences: tier
             .differences(expected)
             .into_iter()
+            .chain(report.others(&tier.tier))
             .chain(faults.clone())
             .collect(),
         ..blank(&tier.tier)
@@ -127,13 +150,41 @@ fn skipped(tier: &TierResult) -> u64 {
     tier.counter("recursion_misses") + tier.counter("probe_misses")
 }
 
+const HEAD: &str = "| kernel | architecture | tier | spans as expected | events | skipped | instructions | boot |\n\
+                    |---|---|---|---|--:|--:|--:|--:|\n";
+
 /// The rows as Markdown.
 pub(crate) fn table(rows: &[Row]) -> String {
-    let expected = rows.iter().map(|row| row.spans).max().unwrap_or(0);
-    let lines: Vec<String> = rows.iter().map(|row| row.line(expected)).collect();
-    format!(
-        "| kernel | architecture | tier | spans as expected | events | skipped | instructions | boot |\n\
-         |---|---|---|---|--:|--:|--:|--:|\n{}\n",
-        lines.join("\n")
-    )
+    format!("{HEAD}{}", lines(rows.iter()))
+}
+
+/// Keeps the rows of a kernel until it is run again.
+pub(crate) fn remember(workspace: &Workspace, kernel: &Kernel, rows: &[Row]) -> Result<()> {
+    let own = lines(rows.iter().filter(|row| row.kernel == *kernel));
+    let file = memory(workspace, kernel);
+    fs::write(&file, own).with_context(|| format!("writing {}", file.display()))
+}
+
+/// The rows of all kernels, each of its last run; a kernel that was not run yet has none.
+pub(crate) fn remembered(workspace: &Workspace) -> Result<String> {
+    let kept: String = KERNELS
+        .iter()
+        .filter_map(|kernel| fs::read_to_string(memory(workspace, kernel)).ok())
+        .collect();
+    ensure!(
+        !kept.is_empty(),
+        "no kernel was run yet: `cargo xtask vm --all` runs all"
+    );
+    Ok(format!("{HEAD}{kept}"))
+}
+
+fn memory(workspace: &Workspace, kernel: &Kernel) -> PathBuf {
+    workspace
+        .target
+        .join("vm")
+        .join(format!("{}.rows", kernel.name()))
+}
+
+fn lines<'a>(rows: impl Iterator<Item = &'a Row>) -> String {
+    rows.map(|row| row.line() + "\n").collect()
 }
