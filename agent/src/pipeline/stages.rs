@@ -106,7 +106,8 @@ impl Stages {
                 rest: Rest::default(),
             },
             flow: Flow::new(told, settings.leave_out, kernel, RandomIds::default(), now),
-            spans: Spans::new(settings, sinks, scrapes.is_some()),
+            spans: Spans::new(settings, sinks, scrapes.is_some())
+                .context("the thread that reads routes did not start")?,
             placed: Vec::new(),
             hook_all: super::selects_new(&settings.select),
             waiting: Vec::new(),
@@ -180,6 +181,7 @@ impl Stages {
             self.tidied_at = now;
             self.programs.processes.forget_ended(now);
             self.tell_overrides();
+            self.spans.forget_ended(&self.programs.processes);
             self.rest_unneeded(now);
             if let Some(metrics) = &mut self.spans.metrics {
                 metrics.forget_idle(now);
@@ -196,7 +198,7 @@ impl Stages {
         self.reader.flush_recording();
         self.flow.finish(&mut self.placed);
         self.spans
-            .emit(&mut self.placed, &mut self.programs.processes, monotonic_nanos());
+            .finish(&mut self.placed, &mut self.programs.processes, monotonic_nanos());
         self.statistics()
     }
 
