@@ -18,6 +18,7 @@ mod otlp;
 mod output;
 mod own_sdk;
 mod parents;
+mod routes;
 mod servers;
 mod settings;
 mod times;
@@ -87,6 +88,7 @@ fn main() -> Result<ExitCode> {
         output::cases(),
         errors::cases(),
         http::cases(),
+        routes::cases(),
         servers::cases(),
         databases::cases(),
         children::cases(),
