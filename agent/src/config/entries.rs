@@ -152,7 +152,7 @@ static SERVICE: &[Field] = &[
         Kind::Text,
         "Patterns of their paths, such as /users/{id}; they go before those for all",
         |service, text| {
-            service.routes.push(text.to_owned());
+            service.routes.push(parse::route(text)?);
             Ok(())
         },
     ),

@@ -291,6 +291,26 @@ const ROWS: &[(&str, Kind, &str)] = &[
     ("batch.max_size", Kind::Count, "Most spans of one request"),
     ("metrics.interval", Kind::Duration, "How often metrics are sent"),
     (
+        "routes.patterns",
+        Kind::Text,
+        "Patterns of paths, such as /users/{id}, that are routes",
+    ),
+    (
+        "routes.framework",
+        Kind::Boolean,
+        "Read the routes that a framework has from the process's memory",
+    ),
+    (
+        "routes.heuristic",
+        Kind::Boolean,
+        "Guess routes from paths where nothing else is known",
+    ),
+    (
+        "routes.max_guessed",
+        Kind::Count,
+        "Most routes that are guessed for one process",
+    ),
+    (
         "metrics.max_series",
         Kind::Count,
         "Series of one metric of one process, that of the overflow included",

@@ -358,7 +358,7 @@ pub struct ServiceSettings {
     /// Which traces are kept that begin in them.
     pub sampling: Sampling,
     /// Patterns of their paths, such as `/users/{id}`. They go before those for all.
-    pub routes: Vec<String>,
+    pub routes: Vec<RoutePattern>,
     /// The ports whose requests make spans and metrics; all if empty.
     pub ports: Vec<RangeInclusive<u16>>,
 }

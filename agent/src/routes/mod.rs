@@ -99,7 +99,8 @@ impl Routes {
     /// already. Who cannot wait says that it has waited for ever.
     pub fn find(&mut self, process: &Process, http: &Http, now: u64, waited: u64) -> Lookup {
         let path = conventions::path_of(&http.method, &http.target);
-        if let Some(configured) = self.settings.patterns.iter().find(|pattern| pattern.is(path)) {
+        let mut patterns = process.overrides.routes.iter().chain(&self.settings.patterns);
+        if let Some(configured) = patterns.find(|pattern| pattern.is(path)) {
             return Lookup::Known(Some(Arc::clone(&configured.template)));
         }
         let of_process = self.processes.entry(process.key()).or_default();

@@ -35,6 +35,11 @@ fn patterns_of_the_settings_come_first_and_what_a_path_looks_like_last() {
     assert_eq!(find("/orders/7", 200), known("/orders/{id}"));
     assert_eq!(find("/wp-login.php", 404), NONE);
     assert_eq!(find("*", 200), NONE);
+    // Those of a single service come before those of all.
+    let mut process = Process::default();
+    process.overrides.routes = vec![RoutePattern::parse("/shop/:thing").unwrap()].into();
+    let find = routes.find(&process, &http("/shop/7", 200), 0, 0);
+    assert_eq!(find, known("/shop/:thing"));
 }
 
 #[test]
