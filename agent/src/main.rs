@@ -19,6 +19,7 @@ mod logging;
 mod memory;
 mod metrics;
 mod pipeline;
+mod routes;
 mod span;
 
 use std::process::ExitCode;

@@ -199,6 +199,11 @@ impl Processes {
         self.known.get(&pid).is_some_and(|entry| entry.ended_at.is_none())
     }
 
+    /// Whether a process is watched, or was until some time ago.
+    pub fn knows(&self, pid: u32) -> bool {
+        self.known.contains_key(&pid)
+    }
+
     /// Whether a process only passes on what others send.
     pub fn is_relay(&self, pid: u32) -> bool {
         self.known.get(&pid).is_some_and(|entry| entry.relay)

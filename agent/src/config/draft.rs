@@ -14,6 +14,7 @@ use super::{
     parse::Invalid,
     table::settings,
 };
+use crate::routes::RoutePattern;
 
 /// Settings while they are put together from what was given.
 #[derive(Debug, Default)]
@@ -163,6 +164,12 @@ impl Draft {
             Kind::Database => kinds.database = true,
             Kind::None => {}
         }
+        Ok(())
+    }
+
+    /// Adds a pattern of routes.
+    pub fn route(&mut self, pattern: Result<RoutePattern, Invalid>) -> Result<(), Invalid> {
+        self.settings.routes.patterns.push(pattern?);
         Ok(())
     }
 

@@ -149,10 +149,10 @@ static SERVICE: &[Field] = &[
     ),
     list(
         "routes.patterns",
-        Kind::Text,
+        Kind::Route,
         "Patterns of their paths, such as /users/{id}; they go before those for all",
         |service, text| {
-            service.routes.push(text.to_owned());
+            service.routes.push(parse::route(text)?);
             Ok(())
         },
     ),

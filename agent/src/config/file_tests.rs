@@ -1,5 +1,8 @@
 use super::*;
-use crate::config::{Pattern, Selector, Settings, Tier, draft::Draft};
+use crate::{
+    config::{Pattern, Selector, Settings, Tier, draft::Draft},
+    routes::RoutePattern,
+};
 
 fn read(text: &str) -> Result<Settings, String> {
     let path = Path::new("test.yaml");
@@ -63,7 +66,7 @@ fn entries_have_sections_too() {
     assert_eq!(shop.sampling.ratio, Some(0.5));
     assert_eq!(
         (&shop.routes[..], &shop.ports[..]),
-        (&["/items/{id}".to_owned()][..], &[80..=80][..])
+        (&[RoutePattern::parse("/items/{id}").unwrap()][..], &[80..=80][..])
     );
 }
 

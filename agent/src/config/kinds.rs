@@ -13,6 +13,8 @@ pub enum Kind {
     Ports,
     /// A shell pattern, or a regular expression after `re:`.
     Pattern,
+    /// A pattern of paths.
+    Route,
     /// Any text.
     Text,
     /// `true` or `false`.
@@ -312,7 +314,7 @@ const ROWS: &[(&str, Kind, &str)] = &[
         Kind::Text,
         "Where the exporter prometheus listens, if the setting prometheus does not say it",
     ),
-    ("metrics.prometheus_port", Kind::Count, "Its port"),
+    ("metrics.prometheus_port", Kind::Port, "Its port"),
     (
         "metrics.temporality",
         Kind::Choice(&names(choices::TEMPORALITIES)),
@@ -342,6 +344,26 @@ const ROWS: &[(&str, Kind, &str)] = &[
         "metrics.program_runs",
         Kind::Boolean,
         "Let the kernel count the runs of the agent's programs, and their time",
+    ),
+    (
+        "routes.patterns",
+        Kind::Route,
+        "Patterns of paths, such as /users/{id}, that are routes",
+    ),
+    (
+        "routes.framework",
+        Kind::Boolean,
+        "Read the routes that a framework has from the process's memory",
+    ),
+    (
+        "routes.heuristic",
+        Kind::Boolean,
+        "Guess routes from paths where nothing else is known",
+    ),
+    (
+        "routes.max_guessed",
+        Kind::Count,
+        "Most routes that are guessed for one process",
     ),
     (
         "metrics.max_series",

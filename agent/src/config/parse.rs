@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, net::SocketAddr, ops::RangeInclusive, str::From
 use percent_encoding::percent_decode_str;
 
 use super::nearest::nearest;
+use crate::routes::RoutePattern;
 
 /// Why a text is not the value that a setting takes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -143,6 +144,12 @@ pub fn ports(text: &str) -> Result<RangeInclusive<u16>, Invalid> {
         .filter(|(first, last): &(u16, u16)| *first > 0 && first <= last)
         .map(|(first, last)| first..=last)
         .ok_or_else(|| Invalid::new("a port or a range of ports", "write it like 8000 or 8000-8010"))
+}
+
+/// A pattern of routes.
+pub fn route(text: &str) -> Result<RoutePattern, Invalid> {
+    RoutePattern::parse(text)
+        .ok_or_else(|| Invalid::new("a pattern of paths", "write it like /users/{id} or /files/*"))
 }
 
 /// An address to listen on.

@@ -118,6 +118,7 @@ fn of_kind(kind: Kind) -> Value {
             &format!("{PORT}(-{PORT})?"),
             &json!({ "type": "integer", "minimum": 1, "maximum": u16::MAX }),
         ),
+        Kind::Route => json!({ "type": "string", "pattern": r"^/([^{}\s]|\{[^{}/\s]+\})*$" }),
         Kind::Pattern | Kind::Text => json!({ "type": ["string", "number", "boolean"] }),
         Kind::Boolean => json!({ "enum": [true, false, "true", "false"] }),
         Kind::Url => json!({ "type": "string", "pattern": URL }),

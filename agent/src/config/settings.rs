@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, net::SocketAddr, ops::RangeInclusive, path::Pat
 use agent_protocols::Limits;
 
 use super::{Rule, Selector};
+use crate::routes::RoutePattern;
 
 /// Everything that can be set, after flags, environment, file and defaults have been put together.
 #[derive(Clone, Debug, Default)]
@@ -45,6 +46,8 @@ pub struct Settings {
     pub sampler: Sampler,
     /// What is measured.
     pub metrics: MetricsSettings,
+    /// Where routes come from.
+    pub routes: RouteSettings,
     /// The agent's own log.
     pub log: Log,
 }
@@ -320,6 +323,30 @@ impl Default for MetricsLimits {
     }
 }
 
+/// Where routes come from.
+#[derive(Clone, Debug)]
+pub struct RouteSettings {
+    /// Those that are known by name; the first that fits counts.
+    pub patterns: Vec<RoutePattern>,
+    /// Read them from the memory of processes whose framework is known; default true.
+    pub framework: bool,
+    /// Guess them from the path where nothing else is known; default true.
+    pub heuristic: bool,
+    /// Most routes that are guessed for one process; default 500.
+    pub max_guessed: usize,
+}
+
+impl Default for RouteSettings {
+    fn default() -> Self {
+        Self {
+            patterns: Vec::new(),
+            framework: true,
+            heuristic: true,
+            max_guessed: 500,
+        }
+    }
+}
+
 /// What the agent says of every watched process.
 #[derive(Clone, Debug, Default)]
 pub struct Resource {
@@ -396,7 +423,7 @@ pub struct ServiceSettings {
     /// Which traces are kept that begin in them.
     pub sampling: Sampling,
     /// Patterns of their paths, such as `/users/{id}`. They go before those for all.
-    pub routes: Vec<String>,
+    pub routes: Vec<RoutePattern>,
     /// The ports whose requests make spans and metrics; all if empty.
     pub ports: Vec<RangeInclusive<u16>>,
 }

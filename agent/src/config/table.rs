@@ -157,6 +157,34 @@ static SETTINGS: &[Setting] = &[
             |draft, text| draft.leave_out(parse::choice(text, KINDS)),
         )
     },
+    list(
+        "routes.patterns",
+        None,
+        "SIDELIGHT_ROUTES_PATTERNS",
+        "",
+        |draft, text| draft.route(parse::route(text)),
+    ),
+    one(
+        "routes.framework",
+        None,
+        "SIDELIGHT_ROUTES_FRAMEWORK",
+        "true",
+        |draft, text| set(&mut draft.settings.routes.framework, parse::boolean(text)),
+    ),
+    one(
+        "routes.heuristic",
+        None,
+        "SIDELIGHT_ROUTES_HEURISTIC",
+        "true",
+        |draft, text| set(&mut draft.settings.routes.heuristic, parse::boolean(text)),
+    ),
+    one(
+        "routes.max_guessed",
+        None,
+        "SIDELIGHT_ROUTES_MAX_GUESSED",
+        "500",
+        |draft, text| set(&mut draft.settings.routes.max_guessed, parse::count(text)),
+    ),
     one(
         "sampling.sampler",
         None,

@@ -24,6 +24,7 @@ pub(super) fn describe(
     exchange: &Exchange,
     endpoints: &Endpoints,
     redact_query: bool,
+    route: Option<&str>,
 ) -> Description {
     let call = Call {
         http,
@@ -40,13 +41,14 @@ pub(super) fn describe(
         attributes.set("http.request.method_original", http.method.as_str());
     }
     call.describe_url(&mut attributes);
+    attributes.set_known("http.route", route);
     attributes.set_known("http.response.status_code", http.status);
     call.describe_ends(&mut attributes);
     attributes.set_known("error.type", error.as_deref());
     attributes.set_known("http.request.body.size", size(http.request_body));
     attributes.set_known("http.response.body.size", size(http.response_body));
     Description {
-        name: name(method.unwrap_or("HTTP"), None),
+        name: name(method.unwrap_or("HTTP"), route),
         kind: kind(exchange.role),
         // The conventions want no message where the status code says it all.
         status: status(error.as_deref(), None),

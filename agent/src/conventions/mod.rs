@@ -45,10 +45,16 @@ pub struct Description {
     pub attributes: Vec<(&'static str, Value)>,
 }
 
-/// Describes an exchange. `redact_query` replaces the values (not the names) in query strings.
-pub fn describe(exchange: &Exchange, endpoints: &Endpoints, redact_query: bool) -> Description {
+/// Describes an exchange. `redact_query` replaces the values (not the names) in query strings; `route` is that of a request
+/// that was served.
+pub fn describe(
+    exchange: &Exchange,
+    endpoints: &Endpoints,
+    redact_query: bool,
+    route: Option<&str>,
+) -> Description {
     match &exchange.detail {
-        Detail::Http(http) => http::describe(http, exchange, endpoints, redact_query),
+        Detail::Http(http) => http::describe(http, exchange, endpoints, redact_query, route),
         Detail::Sql(sql) => sql::describe(sql, exchange, endpoints),
     }
 }
@@ -57,6 +63,11 @@ pub fn describe(exchange: &Exchange, endpoints: &Endpoints, redact_query: bool) 
 /// <https://opentelemetry.io/docs/specs/semconv/http/http-metrics/#metric-httpserveractive_requests>.
 pub fn describe_active(http: &Http) -> Vec<(&'static str, Value)> {
     http::describe_active(http)
+}
+
+/// The path of a request as it was sent, without its query; empty where it has none, `*` for the server as a whole.
+pub fn path_of<'h>(method: &str, target: &'h str) -> &'h str {
+    url::Target::parse(method, target).path
 }
 
 impl Endpoints {

@@ -56,6 +56,7 @@ fn http(role: Role, http: Http, endpoints: &Endpoints) -> Description {
         &exchange(role, Ending::Complete, Detail::Http(http)),
         endpoints,
         true,
+        None,
     )
 }
 
@@ -68,6 +69,7 @@ fn sql(sql: Sql, endpoints: &Endpoints) -> Description {
         &exchange(Role::Client, Ending::Complete, Detail::Sql(sql)),
         endpoints,
         true,
+        None,
     )
 }
 
@@ -197,12 +199,14 @@ fn query_values_are_kept_when_wanted() {
         &exchange(Role::Server, Ending::Complete, detail()),
         &ends(V4, PEER),
         false,
+        None,
     );
     assert_eq!(text(&server, "url.query").as_deref(), Some("b=1"));
     let client = describe(
         &exchange(Role::Client, Ending::Complete, detail()),
         &ends(PEER, V4),
         false,
+        None,
     );
     assert_eq!(text(&client, "url.full").as_deref(), Some("http://h/a?b=1"));
 }
@@ -312,7 +316,7 @@ fn http_errors_depend_on_the_side() {
             status,
             ..request("GET", "/", "h")
         });
-        let description = describe(&exchange(role, ending, detail), &Endpoints::default(), true);
+        let description = describe(&exchange(role, ending, detail), &Endpoints::default(), true, None);
         let case = format!("{role:?} {status:?} {ending:?}");
         assert_eq!(text(&description, "error.type").as_deref(), expected, "{case}");
         let status = if expected.is_some() {
@@ -459,10 +463,29 @@ fn a_statement_without_an_answer() {
         &exchange(Role::Client, Ending::ClosedByPeer, detail()),
         &Endpoints::default(),
         true,
+        None,
     );
     assert_eq!(
         text(&description, "error.type").as_deref(),
         Some("connection_closed_by_peer")
     );
     assert_eq!(description.status, Status::Error(String::new()));
+}
+
+#[test]
+fn a_route_is_in_the_name_and_an_attribute() {
+    let http = Http {
+        method: "GET".to_owned(),
+        target: "/users/7?x=1".to_owned(),
+        status: Some(200),
+        ..Http::default()
+    };
+    let served = exchange(Role::Server, Ending::Complete, Detail::Http(http));
+    let described = describe(&served, &Endpoints::default(), true, Some("/users/{id}"));
+    assert_eq!(described.name, "GET /users/{id}");
+    assert_eq!(text(&described, "http.route").as_deref(), Some("/users/{id}"));
+    assert_eq!(text(&described, "url.path").as_deref(), Some("/users/7"));
+    let described = describe(&served, &Endpoints::default(), true, None);
+    assert_eq!(described.name, "GET");
+    assert_eq!(text(&described, "http.route"), None);
 }

@@ -3,7 +3,7 @@
 use std::{ops::RangeInclusive, sync::Arc};
 
 use super::{Discovery, Process};
-use crate::config::Sampler;
+use crate::{config::Sampler, routes::RoutePattern};
 
 /// What the settings (`services` in the configuration file) say of one process alone. Its name and namespace are in their
 /// places already.
@@ -12,7 +12,7 @@ pub struct Overrides {
     /// Which traces are kept that begin in it.
     pub sampler: Option<Sampler>,
     /// Patterns of its paths, such as `/users/{id}`, to be tried before those for all; empty if there are none.
-    pub routes: Arc<[String]>,
+    pub routes: Arc<[RoutePattern]>,
     /// The ports whose requests make spans and metrics; all if empty.
     pub ports: Arc<[RangeInclusive<u16>]>,
 }

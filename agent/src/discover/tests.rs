@@ -11,6 +11,7 @@ use rustix::process::{Pid, Signal, kill_process_group};
 
 use super::*;
 use crate::config::{Pattern, Rule};
+use crate::routes::RoutePattern;
 
 fn discovery(select: Vec<Selector>) -> Discovery {
     Discovery::new(&Settings {
@@ -157,7 +158,7 @@ fn of_each_setting_the_first_entry_counts_that_matches_and_has_it() {
     let mut all = ServiceSettings {
         name: Some("other".to_owned()),
         namespace: Some("prod".to_owned()),
-        routes: vec!["/items/{id}".to_owned()],
+        routes: vec![RoutePattern::parse("/items/{id}").unwrap()],
         ports: vec![1..=9],
         ..ServiceSettings::default()
     };
@@ -184,7 +185,7 @@ fn of_each_setting_the_first_entry_counts_that_matches_and_has_it() {
     );
     let Overrides { sampler, routes, .. } = &process.overrides;
     assert_eq!(sampler.map(|sampler| sampler.ratio), Some(0.5));
-    assert_eq!(routes[..], ["/items/{id}".to_owned()]);
+    assert_eq!(routes[..], [RoutePattern::parse("/items/{id}").unwrap()]);
     assert!(process.overrides.wants_port(9) && !process.overrides.wants_port(10));
 }
 

@@ -129,7 +129,7 @@ fn describe(placed: &Placed, start: u64) -> String {
         kind,
         status,
         attributes,
-    } = conventions::describe(exchange, &placed.located.endpoints, true);
+    } = conventions::describe(exchange, &placed.located.endpoints, true, None);
     let micros = |time: u64| (time - start) as f64 / 1_000.0;
     let mut line = format!(
         "{kind:?} {name:?} {:.3}..{:.3} pid={}",

@@ -100,7 +100,8 @@ impl Stages {
             connections,
             verdicts,
         };
-        let spans = Spans::new(settings, sinks, settled);
+        let spans =
+            Spans::new(settings, sinks, settled).context("the thread that reads routes did not start")?;
         let units = Units::new(runtimes, !settings.threads_only)
             .context("the thread that looks at programs did not start")?;
         Ok(Self {
@@ -192,6 +193,7 @@ impl Stages {
             self.tidied_at = now;
             self.programs.processes.forget_ended(now);
             self.tell_overrides();
+            self.spans.forget_ended(&self.programs.processes);
             self.rest_unneeded(now);
             let at = self.spans.now(now);
             if let Some(metrics) = &mut self.spans.metrics {
@@ -210,7 +212,7 @@ impl Stages {
         self.flow.finish(&mut self.placed);
         let now = monotonic_nanos();
         self.spans
-            .emit(&mut self.placed, &mut self.programs.processes, now);
+            .finish(&mut self.placed, &mut self.programs.processes, now);
         let snapshot = self.asked.is_some().then(|| self.snapshot(now));
         (self.statistics(), snapshot)
     }

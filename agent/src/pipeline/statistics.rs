@@ -37,6 +37,8 @@ pub struct Statistics {
     pub sdk_exports: u64,
     /// Spans that sampling left out.
     pub unsampled: u64,
+    /// Requests without a route because too many were guessed for their process.
+    pub routes_over_limit: u64,
     /// Spans handed to the sinks.
     pub spans: u64,
 }
@@ -102,6 +104,7 @@ impl Statistics {
             ("other_ports", self.other_ports),
             ("sdk_exports", self.sdk_exports),
             ("unsampled", self.unsampled),
+            ("routes_over_limit", self.routes_over_limit),
         ];
         rest.into_iter()
     }

@@ -19,6 +19,7 @@ mod otlp_metrics;
 mod output;
 mod own_sdk;
 mod parents;
+mod routes;
 mod servers;
 mod settings;
 mod times;
@@ -88,6 +89,7 @@ fn main() -> Result<ExitCode> {
         output::cases(),
         errors::cases(),
         http::cases(),
+        routes::cases(),
         servers::cases(),
         databases::cases(),
         children::cases(),

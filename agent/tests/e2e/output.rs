@@ -54,8 +54,8 @@ fn json_shape(lab: &Lab) -> Result<()> {
         ensure!(is_hex(&span.span_id, 16), "spanId: {span:?}");
         ensure!(span.parent_span_id.is_empty(), "a parent from nowhere: {span:?}");
         ensure!(
-            span.name == "GET",
-            "the name of a span without a route is its method: {span:?}"
+            span.name == format!("GET {}", span.path()),
+            "the name of a span whose path has no ids is its method and its path: {span:?}"
         );
         ensure!(
             span.resource

@@ -73,6 +73,40 @@ pub fn plan(pid: u32) -> UnitPlan {
     }
 }
 
+/// A Go program, as it is in a process.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct GoProgram {
+    /// Its version of Go: `1.24.4`.
+    pub version: String,
+    /// Functions that were asked for: the index of the name, and where the process has it.
+    pub functions: Vec<(usize, std::ops::Range<u64>)>,
+}
+
+/// Functions of a process whose executable is a Go program; `None` if it is not. A name can have several, or none.
+pub fn program(pid: u32, names: &[&str]) -> Option<GoProgram> {
+    let file = File::open(executable(pid)).ok()?;
+    let data = ReadCache::new(file.try_clone().ok()?);
+    let elf = Elf::parse(&data)?;
+    let version = go::build(&elf)?.version;
+    let bias = if elf.is_fixed() {
+        0
+    } else {
+        let shown = mapped::executable(pid)?;
+        let mapped = mapped::files(pid).into_iter().find(|file| file.shown == shown)?;
+        elf.bias(mapped.address, mapped.offset)?
+    };
+    let functions = Functions::of(&elf, &file)?.named(names)?;
+    let live = |function: Function| {
+        let addresses = function.addresses;
+        let range = addresses.start.wrapping_add(bias)..addresses.end.wrapping_add(bias);
+        (function.name, range)
+    };
+    Some(GoProgram {
+        version,
+        functions: functions.into_iter().map(live).collect(),
+    })
+}
+
 /// `None`: the file has no Go.
 fn plan_of(pid: u32, path: &Path, library: Option<&Mapped>) -> Option<UnitPlan> {
     let file = File::open(path).ok()?;

@@ -32,6 +32,7 @@ use image::Image;
 use places::Site;
 use process::{Loaded, Process};
 use state::State;
+use versions::Offsets;
 
 /// What can be known of the units of a process that runs `CPython`.
 ///
@@ -56,6 +57,28 @@ pub fn plan(pid: u32) -> UnitPlan {
             planner.finish()
         },
     )
+}
+
+/// Where the interpreter of a process is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CPython {
+    /// Python 3.`minor`.
+    pub minor: u32,
+    /// Address of `_PyRuntimeState.interpreters.head`, which points to a `PyInterpreterState`.
+    pub head: u64,
+}
+
+/// Finds the interpreter of a process; `None` if it runs no `CPython`, or one that is not known.
+pub fn interpreter_of(pid: u32) -> Option<CPython> {
+    let process = Process::new(pid);
+    let file = interpreter(&process)?;
+    let python = Loaded::open(file)?;
+    let minor = version(&process, file, &python).ok()?;
+    let offsets = Offsets::of(minor, python.image.machine)?;
+    Some(CPython {
+        minor,
+        head: python.symbol("_PyRuntime")?.wrapping_add(offsets.interpreter),
+    })
 }
 
 struct Planner<'a> {
