@@ -73,14 +73,25 @@ pub(crate) fn command(kernel: &Kernel) -> String {
             "echo '@@tier {tier}'; ./golden scenario ./{agent} {tier} 2>errors; echo \"@@code $?\"; cat errors\n"
         )
     });
-    let exact = kernel.tiers.iter().filter(|tier| !kernel.skips.contains(tier));
-    let others = exact.flat_map(|tier| {
-        let wider = (*tier != LAST).then(|| format!("./golden wider ./sidelight {tier}"));
-        wider
-            .into_iter()
-            .chain(userland::commands(kernel, tier))
-            .map(move |command| format!("echo '@@other {tier}'; {command} 2>&1; echo \"@@code $?\"\n"))
-    });
+    let exact: Vec<&str> = kernel
+        .tiers
+        .iter()
+        .copied()
+        .filter(|tier| !kernel.skips.contains(tier))
+        .collect();
+    // Who acts is read in the same way whatever the tier: once is enough.
+    let units = exact
+        .first()
+        .map(|tier| (*tier, userland::commands(kernel, tier)));
+    let wider = exact.iter().filter(|tier| **tier != LAST);
+    let others = wider
+        .map(|tier| (*tier, vec![format!("./golden wider ./sidelight {tier}")]))
+        .chain(units)
+        .flat_map(|(tier, commands)| {
+            commands
+                .into_iter()
+                .map(move |command| format!("echo '@@other {tier}'; {command} 2>&1; echo \"@@code $?\"\n"))
+        });
     // A fault of the kernel's is worse than any wrong span. The one that is passed over says what is known: the map of connections
     // allocates as it grows, which kernels before 6.1 think dangerous in programs that run inside of the allocator; ours do not.
     let faults = "echo '@@faults'; dmesg | awk '/uses run-time allocation/ {known=1; next} \
