@@ -103,11 +103,19 @@ impl Metrics {
     pub fn add(&mut self, process: &Arc<Process>, measured: &Measured<'_>, now: Now) {
         let (buckets, limit) = (self.buckets, self.limits.series);
         let of_process = self.of(process);
+        // Neighbours in the table have the same attributes.
+        let mut shared: Option<(&[&str], Labels)> = None;
         for (instrument, family) in INSTRUMENTS.iter().zip(&mut of_process.families) {
             let Some(value) = value(instrument, measured) else {
                 continue;
             };
-            let labels = instrument.labels(&measured.description.attributes);
+            shared.take_if(|(attributes, _)| !std::ptr::eq(*attributes, instrument.attributes));
+            let (_, labels) = shared.get_or_insert_with(|| {
+                (
+                    instrument.attributes,
+                    instrument.labels(&measured.description.attributes),
+                )
+            });
             let shape = Shape {
                 bounds: instrument.bounds,
                 buckets,

@@ -54,18 +54,22 @@ impl Family {
     pub(super) fn add(
         &mut self,
         shape: Shape,
-        labels: Labels,
+        labels: &Labels,
         value: f64,
         exemplar: Option<Exemplar>,
         now: Now,
     ) {
-        let labels = within(&self.series, labels, shape.limit);
+        // Most are known, and need no labels of their own.
+        if let Some(series) = self.series.get_mut(labels) {
+            series.add(shape, value, exemplar, now);
+            return;
+        }
+        let labels = within(&self.series, labels.clone(), shape.limit);
         let series = self.series.entry(labels).or_insert_with(|| Series {
             histogram: Histogram::new(shape.bounds, shape.buckets, now.unix_nanos),
             changed: now.monotonic,
         });
-        series.histogram.add(shape.bounds, value, exemplar);
-        series.changed = now.monotonic;
+        series.add(shape, value, exemplar, now);
     }
 
     pub(super) fn forget(&mut self, old: Old) {
@@ -81,6 +85,13 @@ impl Family {
             .iter()
             .map(|(labels, series)| (labels.clone(), series.histogram.clone()))
             .collect()
+    }
+}
+
+impl Series {
+    fn add(&mut self, shape: Shape, value: f64, exemplar: Option<Exemplar>, now: Now) {
+        self.histogram.add(shape.bounds, value, exemplar);
+        self.changed = now.monotonic;
     }
 }
 

@@ -265,7 +265,7 @@ impl Tempo {
         ];
         let seconds = placed.nanos as f64 / NANOS_PER_SECOND;
         let shape = self.shape(LATENCY_SECONDS);
-        self.spans.add(shape, labels, seconds, placed.exemplar, now);
+        self.spans.add(shape, &labels, seconds, placed.exemplar, now);
     }
 
     /// A call to a database has one span: what serves it is known from that.
@@ -341,7 +341,7 @@ impl Tempo {
             (client, &mut self.client_seconds),
         ] {
             if let Some(seconds) = end.seconds {
-                family.add(shape, labels.clone(), seconds, end.exemplar, now);
+                family.add(shape, &labels, seconds, end.exemplar, now);
             }
         }
     }

@@ -7,7 +7,10 @@ use std::{
 };
 
 use super::{go::Go, memory::ProcessMemory, python::Python, table::Tables};
-use crate::discover::{Process, ProcessKey};
+use crate::{
+    discover::{Process, ProcessKey},
+    memory,
+};
 
 /// Questions that may wait for their turn.
 const MAX_QUESTIONS: usize = 4096;
@@ -66,7 +69,10 @@ impl Reader {
         let (answers, answered) = channel();
         thread::Builder::new().name("routes".to_owned()).spawn(move || {
             for question in questions {
-                if answers.send(answer(question)).is_err() {
+                let answer = answer(question);
+                // A look takes some MiB for a moment.
+                memory::give_back();
+                if answers.send(answer).is_err() {
                     break;
                 }
             }

@@ -8,7 +8,7 @@ use crate::routes::memory::ProcessMemory;
 
 const PAGE: u64 = 4096;
 /// What is read at once.
-const PIECE: u64 = 512 * PAGE;
+const PIECE: u64 = 64 * PAGE;
 /// `PM_PRESENT` and `PM_SWAP` of /proc/PID/pagemap (Linux, `fs/proc/task_mmu.c`).
 const PRESENT: u64 = 1 << 63;
 const SWAPPED: u64 = 1 << 62;
