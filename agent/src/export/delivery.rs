@@ -8,6 +8,7 @@ use std::{
 
 use opentelemetry_sdk::{
     Resource,
+    error::OTelSdkError,
     trace::{SpanData, SpanExporter as _},
 };
 use tokio::sync::watch;
@@ -127,10 +128,17 @@ async fn round(shared: &Shared, resource: &Resource, data: Vec<SpanData>, again:
     match result {
         Ok(Ok(())) => Outcome::Taken(attempts.rejected()),
         // What may be repeated was repeated, so a round that ended at its first attempt met a final answer.
-        Ok(Err(error)) if made > 1 => Outcome::NotYet(attempts.explain(&error)),
+        Ok(Err(error)) if made > 1 || broke_off(&error) => Outcome::NotYet(attempts.explain(&error)),
         Ok(Err(error)) => Outcome::Refused(attempts.explain(&error)),
         Err(_) => Outcome::NotYet(format!("no answer within {limit:?}")),
     }
+}
+
+/// Whether a connection of gRPC broke off in mid-request: what was sent may have arrived or not. tonic gives that the code `Unknown`,
+/// with its reason as the source (0.14, `Status::from_error`), which a collector's own word does not have; opentelemetry-otlp writes
+/// both into its error (0.33, src/exporter/tonic/mod.rs, `handle_tonic_export_error`).
+fn broke_off(error: &OTelSdkError) -> bool {
+    matches!(error, OTelSdkError::InternalFailure(reason) if reason.contains("gRPC code: Unknown: "))
 }
 
 /// Waits for `pause`, but at the end of the agent no longer than [`LAST_PAUSE`].
@@ -148,6 +156,16 @@ async fn rest(pause: Duration, mut stopped: watch::Receiver<bool>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_connection_that_broke_off_is_no_refusal() {
+        let failed = |code: &str| {
+            OTelSdkError::InternalFailure(format!("TonicTracesClient export failed with gRPC code: {code}"))
+        };
+        assert!(broke_off(&failed("Unknown: transport error")));
+        assert!(!broke_off(&failed("Unknown")));
+        assert!(!broke_off(&failed("InvalidArgument")));
+    }
 
     #[test]
     fn pauses_grow_to_their_bound_and_differ() {

@@ -6,6 +6,7 @@ use agent_protocols::exchange::Http;
 
 use super::Stages;
 use crate::{
+    capture::monotonic_nanos,
     conventions,
     discover::Process,
     metrics::{Asked, Labels, OfAgent, Snapshot},
@@ -31,7 +32,6 @@ impl Stages {
         let agent = self.of_agent();
         let active = self.requests_served();
         let mut snapshot = Snapshot {
-            at: now,
             read_processes: self.measures.processes,
             agent,
             ..Snapshot::default()
@@ -48,6 +48,8 @@ impl Stages {
             let left_out = left_out.map(|calls| ("service_graph_left_out", calls));
             snapshot.agent.counts.extend(left_out);
         }
+        // Later than all that was counted: no series may begin and end at the same time.
+        snapshot.at = self.spans.now(monotonic_nanos());
         snapshot
     }
 
