@@ -38,7 +38,11 @@ impl Ordinary {
 
     fn come_back(self) {
         if !set(self.0, 0) {
-            tracing::warn!("this thread keeps a real-time priority: the kernel does not take it back");
+            tracing::warn!(
+                "a thread of the agent keeps a real-time priority, because the kernel refuses to take it back: {}; restart the \
+                 agent, without CAP_SYS_NICE if this comes again",
+                std::io::Error::last_os_error()
+            );
         }
     }
 }
@@ -62,7 +66,11 @@ mod tests {
         let policy = || unsafe { libc::sched_getscheduler(0) };
         let before = policy();
         let Some(ordinary) = Ordinary::leave() else {
-            println!("not tested: this needs the right to real-time priorities");
+            assert_eq!(
+                policy(),
+                before,
+                "without the right to another policy nothing changes"
+            );
             return;
         };
         assert_eq!(policy(), libc::SCHED_FIFO);
