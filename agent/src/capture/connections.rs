@@ -1,7 +1,6 @@
 //! The connections of watched processes: each event goes to the one it belongs to.
 
 use std::{
-    collections::HashMap,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     sync::Arc,
 };
@@ -13,6 +12,7 @@ use agent_protocols::{
     exchange::Http,
     session::{Closing, Verdict},
 };
+use foldhash::HashMap;
 
 use super::{
     KernelTable,
@@ -69,7 +69,7 @@ impl<K: KernelTable> Connections<K> {
     /// None yet.
     pub fn new(settings: ConnectionSettings, kernel: K) -> Self {
         Self {
-            by_id: HashMap::new(),
+            by_id: HashMap::default(),
             settings,
             kernel,
             counts: ConnectionCounts::default(),

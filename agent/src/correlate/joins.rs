@@ -4,9 +4,8 @@
 //! position in the stream. Nothing is sent, and it does not matter which addresses each end sees. Relays in between are
 //! seen through ([`relays`](super::relays)).
 
-use std::collections::HashMap;
-
 use agent_protocols::Role;
+use foldhash::HashMap;
 
 use super::relays::Relays;
 use crate::capture::{Ends, Located};

@@ -21,9 +21,10 @@ mod trace_context;
 mod trees;
 mod why;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::BTreeMap;
 
 use agent_protocols::{Exported, Role, Unit};
+use foldhash::{HashMap, HashSet};
 
 use crate::{
     capture::{Ends, Located},
@@ -121,18 +122,18 @@ impl<I: Ids> Correlator<I> {
     pub fn new(ids: I, leave_out: LeaveOut) -> Self {
         Self {
             ids,
-            processes: HashMap::new(),
+            processes: HashMap::default(),
             joins: Joins::default(),
             trees: Trees::default(),
             sdks: Sdks::new(leave_out),
             services: Services::default(),
             due: BTreeMap::new(),
-            blocked: HashMap::new(),
+            blocked: HashMap::default(),
             blocked_count: 0,
             next_number: 0,
             swept_at: 0,
             counts: Counts::default(),
-            related: HashSet::new(),
+            related: HashSet::default(),
         }
     }
 

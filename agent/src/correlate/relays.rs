@@ -5,10 +5,9 @@
 //! position into the other. (moby 26.1, cmd/docker-proxy/tcp_proxy_linux.go, `clientLoop`: a goroutine for each direction,
 //! which does nothing but `io.Copy`.)
 
-use std::collections::HashMap;
-
 use agent_common::unit::unit_kind;
 use agent_protocols::{Role, Unit};
+use foldhash::HashMap;
 
 use crate::capture::Ends;
 

@@ -3,10 +3,12 @@
 //! A unit owns the requests that it answered. A call belongs to the request that its unit, or the nearest unit that it
 //! came from, was serving when it acted for the call: the line of units says when each handed on to the next.
 
-use std::collections::{BTreeSet, HashMap, HashSet, VecDeque, hash_map::Entry};
+use std::collections::{BTreeSet, VecDeque, hash_map::Entry};
 
 use agent_common::unit::unit_kind;
 use agent_protocols::{Exchange, Step, Unit};
+use foldhash::{HashMap, HashSet};
+use smallvec::SmallVec;
 
 use super::{Absence, SETTLE_NANOS};
 
@@ -15,6 +17,12 @@ const AFTERMATH_NANOS: u64 = 60_000_000_000;
 
 /// Requests kept of one unit, against what is never forgotten otherwise.
 const KEPT_PER_UNIT: usize = 4096;
+
+/// Requests of one unit, from the latest, that are looked at one after the other.
+const LATEST: usize = 4;
+
+/// Ids of units, of which there is one nearly always: an allocation for each request is felt.
+pub(super) type UnitIds = SmallVec<[u64; 2]>;
 
 /// The requests of one process.
 #[derive(Debug, Default)]
@@ -142,17 +150,17 @@ impl Requests {
 
     /// A request was served, with this span. The units that own it: the one that answered, and the tasks that were made
     /// for the request and led to that one.
-    pub(super) fn served(&mut self, connection: u64, span: u64, exchange: &Exchange) -> Vec<u64> {
+    pub(super) fn served(&mut self, connection: u64, span: u64, exchange: &Exchange) -> UnitIds {
         let open = self.open.get(&connection).copied();
         self.over(connection);
         let Some(owner) = owner_of(exchange) else {
-            return Vec::new();
+            return UnitIds::new();
         };
         let answer = exchange.response_unit.as_ref().unwrap_or(&exchange.request_unit);
         let during =
             |id: u64| made_at(id).is_some_and(|made| made >= exchange.started && made <= exchange.ended);
         let line = answer.line.steps().map(|step| step.id);
-        let owners: Vec<u64> = line.take_while(|&id| id == owner || during(id)).collect();
+        let owners: UnitIds = line.take_while(|&id| id == owner || during(id)).collect();
         for &id in &owners {
             let request = Owned {
                 connection,
@@ -288,9 +296,7 @@ impl Requests {
         let since = if kind(step.id) == unit_kind::CONTEXT {
             0
         } else {
-            requests
-                .partition_point(|owned| owned.began <= at)
-                .saturating_sub(1)
+            place(requests, |owned| owned.began <= at).saturating_sub(1)
         };
         let within = |owned: &&Owned| owned.began <= at && owned.ended.is_none_or(|ended| at <= ended);
         let mut then = requests.range(since..).filter(within);
@@ -344,15 +350,14 @@ impl Requests {
         if requests.len() >= KEPT_PER_UNIT {
             requests.pop_front();
         }
-        let place = requests.partition_point(|other| other.began <= request.began);
-        requests.insert(place, request);
+        requests.insert(place(requests, |other| other.began <= request.began), request);
     }
 
     fn disown(&mut self, unit: u64, began: u64, which: impl Fn(&Owned) -> bool) {
         let Some(requests) = self.owned.get_mut(&unit) else {
             return;
         };
-        let from = requests.partition_point(|owned| owned.began < began);
+        let from = place(requests, |owned| owned.began < began);
         let mut then = requests.range(from..).take_while(|owned| owned.began == began);
         if let Some(index) = then.position(which) {
             requests.remove(from + index);
@@ -361,6 +366,19 @@ impl Requests {
             self.shared.remove(&unit);
             self.owned.remove(&unit);
         }
+    }
+}
+
+/// How many of the requests of a unit, sorted by their beginnings, come before: like `partition_point`, and at once where
+/// that is all but the latest few, or none, as it nearly always is.
+fn place(requests: &VecDeque<Owned>, before: impl Fn(&Owned) -> bool) -> usize {
+    let latest = requests.len().saturating_sub(LATEST);
+    if requests.front().is_none_or(|first| !before(first)) {
+        0
+    } else if requests.get(latest).is_some_and(&before) {
+        latest + requests.range(latest..).take_while(|owned| before(owned)).count()
+    } else {
+        requests.partition_point(before)
     }
 }
 

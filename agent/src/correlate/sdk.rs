@@ -1,8 +1,7 @@
 //! Programs with an OpenTelemetry SDK of their own: which calls each of them exports itself, as its exports showed.
 
-use std::collections::HashMap;
-
 use agent_protocols::{Detail, Exchange, Exported, Role};
+use foldhash::HashMap;
 
 use super::WAIT_NANOS;
 use crate::config::LeaveOut;
@@ -46,7 +45,7 @@ impl Sdks {
     pub(super) fn new(leave_out: LeaveOut) -> Self {
         Self {
             leave_out,
-            programs: HashMap::new(),
+            programs: HashMap::default(),
         }
     }
 

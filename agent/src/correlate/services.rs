@@ -1,8 +1,7 @@
 //! What the settings say of some processes alone, as far as it decides about traces and spans.
 
-use std::collections::HashMap;
-
 use agent_protocols::Role;
+use foldhash::HashMap;
 
 use super::LeftOut;
 use crate::{capture::Located, config::Sampler, discover::Overrides};

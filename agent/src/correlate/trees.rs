@@ -3,9 +3,14 @@
 //!
 //! Nothing may hang on a span that nobody exports. So what would hang on one that is left out hangs where that hangs.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 
-use super::{Absence, Ids, LeftOut, Placed, sdk::Sdks, services::Services, trace_context::TraceContext};
+use foldhash::HashMap;
+
+use super::{
+    Absence, Ids, LeftOut, Placed, requests::UnitIds, sdk::Sdks, services::Services,
+    trace_context::TraceContext,
+};
 use crate::{
     capture::Located,
     config::Sampler,
@@ -28,7 +33,7 @@ pub(super) struct Trees {
 }
 
 /// Whose request a span is: the process, when it began, and the units.
-pub(super) type Owners = (u32, u64, Vec<u64>);
+pub(super) type Owners = (u32, u64, UnitIds);
 
 /// A span.
 #[derive(Debug)]

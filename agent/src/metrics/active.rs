@@ -3,7 +3,7 @@
 //! Nothing is added at a request's beginning and taken away at its end: the requests that are open are counted whenever somebody
 //! looks, so that none stays counted whose end was lost with its connection.
 
-use std::collections::HashMap;
+use foldhash::HashMap;
 
 use super::{
     Labels, Now, Number, NumberKind, NumberMetric, Reading,

@@ -1,6 +1,6 @@
 //! The series of a metric that only counts.
 
-use std::collections::HashMap;
+use foldhash::HashMap;
 
 use super::{
     Labels, Now,

@@ -17,11 +17,9 @@ pub mod tempo;
 #[cfg(test)]
 mod tests;
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::Arc,
-};
+use std::sync::Arc;
 
+use foldhash::{HashMap, HashSet};
 use opentelemetry::trace::SpanKind;
 
 pub use counts::Count;
@@ -92,8 +90,8 @@ impl Metrics {
         Self {
             limits: settings.limits,
             buckets: settings.buckets,
-            processes: HashMap::new(),
-            kept: HashSet::new(),
+            processes: HashMap::default(),
+            kept: HashSet::default(),
             tempo: settings.tempo.then(|| Tempo::new(settings.limits)),
             settled,
         }

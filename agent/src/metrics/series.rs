@@ -1,6 +1,8 @@
 //! The series of one metric.
 
-use std::{collections::HashMap, hash::Hash};
+use std::hash::Hash;
+
+use foldhash::HashMap;
 
 use super::{Buckets, Exemplar, Histogram, Now};
 use crate::span::Value;

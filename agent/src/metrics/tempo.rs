@@ -7,10 +7,9 @@
 #[cfg(test)]
 mod tests;
 
-use std::{
-    collections::{HashMap, VecDeque},
-    time::Duration,
-};
+use std::{collections::VecDeque, time::Duration};
+
+use foldhash::HashMap;
 
 use super::{
     Buckets, Exemplar, Histogram, Labels, Now,
@@ -127,7 +126,7 @@ impl Tempo {
             failed: Counts::default(),
             server_seconds: Family::default(),
             client_seconds: Family::default(),
-            waiting: HashMap::new(),
+            waiting: HashMap::default(),
             waiting_since: VecDeque::new(),
             left_out: 0,
         }

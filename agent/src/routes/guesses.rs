@@ -1,6 +1,8 @@
 //! GUESSES: routes that paths of one process look like, and not too many of them.
 
-use std::{collections::HashSet, sync::Arc};
+use std::sync::Arc;
+
+use foldhash::HashSet;
 
 use super::heuristic;
 
