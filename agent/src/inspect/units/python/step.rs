@@ -7,6 +7,10 @@ use crate::inspect::elf::Machine;
 pub type Registers = u32;
 
 /// One instruction.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a question of its own, and any of them can go together"
+)]
 #[derive(Clone, Debug, Default)]
 pub struct Step {
     /// Its address.
