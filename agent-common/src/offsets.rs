@@ -73,6 +73,20 @@ pub const FIELDS: &[Field] = &[
     field("UNIX_ADDRESS_NAME", "unix_address", "name"),
 ];
 
+/// On arm64: where the registers of the present task's program are, and among them the one in which Go has `g`.
+pub mod saved {
+    /// Struct, member and global of where the kernel's stack of a task begins.
+    pub const STACK: super::Field = super::field("TASK_STACK", "task_struct", "stack");
+    /// Of the registers that are at the end of that stack (`arch/arm64/include/asm/processor.h:task_pt_regs`).
+    pub const REGISTERS: &str = "pt_regs";
+    /// The first of them.
+    pub const FIRST: &str = "regs";
+    /// The number of Go's: `x28` (Go, src/cmd/compile/abi-internal.md).
+    pub const G: u32 = 28;
+    /// Global: how far from the stack's beginning that register is.
+    pub const STACK_G: &str = "STACK_G";
+}
+
 /// Settings: `u32` globals.
 pub mod setting {
     /// Bytes copied at the start of a run of the request's direction.

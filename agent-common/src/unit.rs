@@ -65,12 +65,14 @@ pub mod runtime_kind {
     pub const GO: u32 = 2;
 }
 
-/// How `pthread_getspecific` finds a value.
+/// How what belongs to a thread is found: by `pthread_getspecific`, or by Go.
 pub mod thread_data {
     /// glibc: `*(*(tp + tls_offset + 8 * (key / 32)) + 16 * (key % 32) + 8)`.
     pub const GLIBC: u32 = 0;
     /// musl: `*(*(tp + tls_offset) + 8 * key)`.
     pub const MUSL: u32 = 1;
+    /// Go on arm64, in a program without C: `g` stays in the register that Go has for it.
+    pub const REGISTER: u32 = 2;
 }
 
 /// What the kernel side has to know of a process to read its units: the value of the map `RUNTIMES`, by process id.
@@ -80,7 +82,7 @@ pub mod thread_data {
 pub struct Runtime {
     /// One of [`runtime_kind`].
     pub kind: u32,
-    /// Python: one of [`thread_data`].
+    /// One of [`thread_data`]; Go that keeps `g` in thread-local storage has 0.
     pub thread_data: u32,
     /// Python: contexts that were made or found before this moment, in nanoseconds, are not known any more. At
     /// [`u64::MAX`] none is known, each use of one is by a unit of its own: another may stand at its address by now.

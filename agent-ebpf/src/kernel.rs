@@ -94,6 +94,17 @@ pub fn is_io_worker() -> bool {
     field::<u32>(current_task(), &offsets::TASK_FLAGS).is_none_or(|flags| flags & PF_IO_WORKER != 0)
 }
 
+/// The register in which Go has `g` on arm64, as the program had it when it came into the kernel; of a thread of the kernel's own
+/// there is none.
+#[inline(always)]
+pub fn register_of_g() -> Option<u64> {
+    if is_io_worker() {
+        return None;
+    }
+    let stack: u64 = field(current_task(), &offsets::TASK_STACK)?;
+    field(stack, &offsets::STACK_G)
+}
+
 /// What a `struct socket` of a byte stream belongs to; `None` for those of the kernel's own, which have no file.
 #[inline(always)]
 pub fn stream_of_user(socket: u64) -> Option<Socket> {

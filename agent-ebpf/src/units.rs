@@ -207,7 +207,12 @@ pub fn thread_id(task: u64, tid: u32) -> Option<u64> {
 /// The goroutine that runs on the present thread, or for which the thread runs something else.
 #[inline(always)]
 pub fn goroutine_id(runtime: &Runtime) -> Option<u64> {
-    let g: u64 = user(thread_pointer()?.wrapping_add_signed(runtime.tls_offset))?;
+    let is_in_register = cfg!(bpf_target_arch = "aarch64") && runtime.thread_data == thread_data::REGISTER;
+    let g: u64 = if is_in_register {
+        kernel::register_of_g()?
+    } else {
+        user(thread_pointer()?.wrapping_add_signed(runtime.tls_offset))?
+    };
     goroutine_of(runtime, g)
 }
 

@@ -114,6 +114,11 @@ impl Btf {
         (bits % 8 == 0).then_some(bits / 8)
     }
 
+    /// Bytes of a struct.
+    pub fn size(&self, structure: &str) -> Option<u32> {
+        Some(self.structure(structure)?.target)
+    }
+
     /// The value of an enumerator.
     pub fn enumerator(&self, enumeration: &str, name: &str) -> Option<u32> {
         let found = self.types.iter().find_map(|&at| {
@@ -304,6 +309,7 @@ mod tests {
         assert_eq!(btf.offset("outer", "c"), Some(4));
         assert_eq!(btf.offset("outer", "d.y"), Some(12));
         assert_eq!(btf.offset("inner", "y"), Some(4));
+        assert_eq!((btf.size("outer"), btf.size("nobody")), (Some(20), None));
     }
 
     #[test]

@@ -2,13 +2,20 @@
 
 use std::path::Path;
 
-use agent_common::{iterator, offsets::FIELDS};
+use agent_common::{
+    iterator,
+    offsets::{FIELDS, saved},
+};
+use rustix::param::page_size;
 
 use super::{
     AttachError, Tier,
     btf::Btf,
     functions::{FUNCTIONS, Function},
 };
+
+/// Least size of the kernel's stacks on arm64, in bytes; where pages are larger, it is a page.
+const SMALLEST_STACK: u32 = 16 * 1024;
 
 /// Where everything is that the kernel side reads, and what it hooks.
 pub(super) struct Layout {
@@ -24,6 +31,9 @@ impl Layout {
     pub(super) fn read(btf: &Path, tier: Tier) -> Result<Self, AttachError> {
         let btf = Btf::read(btf)?;
         let mut globals = field_offsets(&btf)?;
+        if cfg!(target_arch = "aarch64") {
+            globals.extend(saved_registers(&btf)?);
+        }
         let mut functions = Vec::new();
         if tier != Tier::Tracepoint {
             globals.extend(message_layout(&btf)?);
@@ -65,6 +75,30 @@ fn message_layout(btf: &Btf) -> Result<Vec<(&'static str, u32)>, AttachError> {
     };
     layout.push((global, mask));
     Ok(layout)
+}
+
+/// Where the kernel side finds Go's `g` on arm64 in a program without C.
+fn saved_registers(btf: &Btf) -> Result<[(&'static str, u32); 2], AttachError> {
+    let missing = |field| AttachError::NoField {
+        structure: saved::REGISTERS,
+        field,
+    };
+    let size = btf.size(saved::REGISTERS).ok_or(missing("sizeof"))?;
+    let first = btf
+        .offset(saved::REGISTERS, saved::FIRST)
+        .ok_or(missing(saved::FIRST))?;
+    let stack = btf
+        .offset(saved::STACK.structure, saved::STACK.path)
+        .ok_or(AttachError::NoField {
+            structure: saved::STACK.structure,
+            field: saved::STACK.path,
+        })?;
+    // `THREAD_SIZE` in arch/arm64/include/asm/memory.h.
+    let stack_bytes = u32::try_from(page_size())
+        .unwrap_or(SMALLEST_STACK)
+        .max(SMALLEST_STACK);
+    let to_g = (stack_bytes + first + 8 * saved::G).saturating_sub(size);
+    Ok([(saved::STACK.global, stack), (saved::STACK_G, to_g)])
 }
 
 fn field_offsets(btf: &Btf) -> Result<Vec<(&'static str, u32)>, AttachError> {

@@ -78,11 +78,6 @@ impl<'a> Elf<'a> {
         })
     }
 
-    /// Whether its code is for x86-64.
-    pub fn is_x86_64(&self) -> bool {
-        self.machine == EM_X86_64
-    }
-
     /// Whether a loader completes it: a program with an interpreter, or a library.
     pub fn is_dynamic(&self) -> bool {
         let has_interpreter = self

@@ -1,5 +1,6 @@
 //! INSPECT: what an executable is, which system calls it can use, and what this kernel offers.
 
+mod arm64;
 mod binary;
 mod elf;
 mod go;

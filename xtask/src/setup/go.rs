@@ -44,6 +44,24 @@ pub(crate) fn install(python: &Path, locked: &[u8], folder: &Path, step: &Step) 
 
 /// Builds the Go package `package` of the module in `source` as the file `binary`, static.
 pub(crate) fn build(go: &Path, source: &Path, package: &str, binary: &Path, step: &Step) -> Result<()> {
+    command(go, source, package, binary).run(step)
+}
+
+/// The same for an architecture, by Debian's name of it, which is Go's too.
+pub(crate) fn build_for(
+    architecture: &str,
+    go: &Path,
+    source: &Path,
+    package: &str,
+    binary: &Path,
+    step: &Step,
+) -> Result<()> {
+    command(go, source, package, binary)
+        .env("GOARCH", architecture)
+        .run(step)
+}
+
+fn command(go: &Path, source: &Path, package: &str, binary: &Path) -> Cmd {
     Cmd::new(go)
         // Git refuses to tell root about another user's clone, which would end the build.
         .args(["build", "-buildvcs=false", "-o"])
@@ -54,7 +72,6 @@ pub(crate) fn build(go: &Path, source: &Path, package: &str, binary: &Path, step
         // The machine's toolchain or ours, never one that go would fetch by itself.
         .env("GOTOOLCHAIN", "local")
         .env_remove("GO111MODULE")
-        .run(step)
 }
 
 fn is_new_enough(go: &Path) -> bool {

@@ -80,9 +80,7 @@ pub(crate) fn command(kernel: &Kernel) -> String {
         .filter(|tier| !kernel.skips.contains(tier))
         .collect();
     // Who acts is read in the same way whatever the tier: once is enough.
-    let units = exact
-        .first()
-        .map(|tier| (*tier, userland::commands(kernel, tier)));
+    let units = exact.first().map(|tier| (*tier, userland::commands(tier)));
     let wider = exact.iter().filter(|tier| **tier != LAST);
     let others = wider
         .map(|tier| (*tier, vec![format!("./golden wider ./sidelight {tier}")]))

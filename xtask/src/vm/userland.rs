@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 use super::Files;
-use super::kernels::{Kernel, Machine};
+use super::kernels::Kernel;
 use crate::command::find_in_path;
 use crate::progress::Progress;
 use crate::setup::go;
@@ -26,7 +26,7 @@ const PYTHON_PACKAGES: [&str; 6] = [
     "zlib1g",
 ];
 
-/// What runs there: the ways whose parents can be proved, and the command. Units other than threads are known on x86-64 only.
+/// What runs there: the ways whose parents can be proved, and the command.
 const COMMANDS: [(&str, &str); 3] = [
     (
         "direct,nested,group=5,proxy",
@@ -46,10 +46,7 @@ const COMMANDS: [(&str, &str); 3] = [
 const ROOT: &str = "python";
 
 /// Commands that ask these programs with a tier and judge parents.
-pub(super) fn commands(kernel: &Kernel, tier: &str) -> Vec<String> {
-    if kernel.machine != Machine::Amd64 {
-        return Vec::new();
-    }
+pub(super) fn commands(tier: &str) -> Vec<String> {
     let ask = |(ways, program)| format!("./golden units ./sidelight {tier} {ways} {program}");
     COMMANDS.map(ask).into()
 }
@@ -61,9 +58,7 @@ pub(crate) fn add(
     kernel: &Kernel,
     files: &mut Files,
 ) -> Result<()> {
-    if kernel.machine != Machine::Amd64 {
-        return Ok(());
-    }
+    let architecture = kernel.machine.debian();
     let program = progress.step("a Go program for it", |step| {
         let folder = workspace.tools().join("kernels/plain-go");
         fs::create_dir_all(&folder).with_context(|| format!("creating {}", folder.display()))?;
@@ -72,16 +67,16 @@ pub(crate) fn add(
         fs::copy(&source, folder.join("main.go")).with_context(|| format!("copying {}", source.display()))?;
         let module = "module plain\n\ngo 1.21\n";
         fs::write(folder.join("go.mod"), module).context("writing go.mod")?;
-        let program = folder.join("plain");
-        go::build(&go, &folder, ".", &program, step)?;
+        let program = folder.join(format!("plain-{architecture}"));
+        go::build_for(architecture, &go, &folder, ".", &program, step)?;
         Ok(program)
     })?;
     files.add_program("plain-go", &program)?;
     let root = progress.step("Debian's Python for it", |step| {
-        let root = workspace.tools().join("kernels/python-amd64");
+        let root = workspace.tools().join(format!("kernels/python-{architecture}"));
         let wanted = Wanted {
             suite: "bookworm",
-            architecture: kernel.machine.debian(),
+            architecture,
             packages: &|_| Ok(PYTHON_PACKAGES.map(ToOwned::to_owned).into()),
             key: "python3.11",
         };

@@ -1,7 +1,8 @@
 //! GO: how the kernel side tells goroutines apart, and where they start others and send requests.
 //!
-//! Measured with Go 1.19 to 1.27 on x86-64. All that is needed of a program stays in it when it is stripped.
+//! Measured with Go 1.19 to 1.27 on x86-64, and on arm64 with those that `go/arm64.rs` names. All that is needed of a program stays in it when it is stripped.
 
+mod arm64;
 mod code;
 mod functions;
 mod layout;
@@ -9,34 +10,39 @@ mod live;
 #[cfg(test)]
 mod tests;
 mod window;
+mod x86;
 
 use std::{
     fs::File,
     path::{Path, PathBuf},
 };
 
-use agent_common::{Runtime, unit::runtime_kind};
+use agent_common::{
+    Runtime,
+    unit::{runtime_kind, thread_data},
+};
 use object::ReadCache;
 
 use self::{
-    code::{Code, Slot},
+    code::{Code, Home, Slot},
     functions::{Function, Functions},
     layout::Layout,
 };
 use super::{Probe, ProbeKind, UnitPlan};
 use crate::inspect::{
-    elf::Elf,
+    elf::{Elf, Machine},
     executable, go,
     mapped::{self, Mapped},
 };
 
 /// The functions that are looked at.
-const NAMES: [&str; 5] = [
+const NAMES: [&str; 6] = [
     "runtime.mcall",
     "runtime.systemstack",
     "runtime.newproc.func1",
     "runtime.runqput",
     "net/http.(*persistConn).roundTrip",
+    "runtime.save_g",
 ];
 const MCALL: usize = 0;
 const SYSTEMSTACK: usize = 1;
@@ -45,6 +51,8 @@ const NEWPROC: usize = 2;
 /// Makes a goroutine run, the second argument.
 const RUNQPUT: usize = 3;
 const ROUND_TRIP: usize = 4;
+/// Stores `g` on arm64; on x86-64 `mcall` does that itself.
+const SAVE_G: usize = 5;
 
 /// Longest function that is looked at, in bytes; `roundTrip` has about 4000.
 const CODE_BYTES: u64 = 64 * 1024;
@@ -88,13 +96,7 @@ pub fn program(pid: u32, names: &[&str]) -> Option<GoProgram> {
     let data = ReadCache::new(file.try_clone().ok()?);
     let elf = Elf::parse(&data)?;
     let version = go::build(&elf)?.version;
-    let bias = if elf.is_fixed() {
-        0
-    } else {
-        let shown = mapped::executable(pid)?;
-        let mapped = mapped::files(pid).into_iter().find(|file| file.shown == shown)?;
-        elf.bias(mapped.address, mapped.offset)?
-    };
+    let bias = bias(pid, &elf)?;
     let functions = Functions::of(&elf, &file)?.named(names)?;
     let live = |function: Function| {
         let addresses = function.addresses;
@@ -105,6 +107,16 @@ pub fn program(pid: u32, names: &[&str]) -> Option<GoProgram> {
         version,
         functions: functions.into_iter().map(live).collect(),
     })
+}
+
+/// How far from its own addresses a process has its executable.
+fn bias(pid: u32, elf: &Elf<'_>) -> Option<u64> {
+    if elf.is_fixed() {
+        return Some(0);
+    }
+    let shown = mapped::executable(pid)?;
+    let mapped = mapped::files(pid).into_iter().find(|file| file.shown == shown)?;
+    elf.bias(mapped.address, mapped.offset)
 }
 
 /// `None`: the file has no Go.
@@ -140,34 +152,38 @@ fn without_goroutines(reason: &str) -> UnitPlan {
 /// A Go program or library.
 struct Program<'a> {
     elf: Elf<'a>,
+    machine: Machine,
     path: PathBuf,
     functions: Vec<Function>,
 }
 
 impl<'a> Program<'a> {
     fn of(elf: Elf<'a>, file: &File, path: &Path) -> Result<Self, String> {
-        if !elf.is_x86_64() {
-            return Err("Go's code is understood for x86-64 only".to_owned());
-        }
+        let machine = elf
+            .machine()
+            .ok_or("Go's code is understood for x86-64 and arm64 only")?;
         let functions = Functions::of(&elf, file)
             .and_then(|functions| functions.named(&NAMES))
             .ok_or("the program's table of functions was not found")?;
         Ok(Self {
             elf,
+            machine,
             path: path.to_owned(),
             functions,
         })
     }
 
     fn plan(&self, pid: u32, library: Option<&Mapped>, version: &str) -> Result<UnitPlan, String> {
-        let layout = layout::of(version)?;
+        let layout = layout::of(version, self.machine)?;
         self.check(layout).ok_or_else(|| {
             format!("the program's code does not fit Go {version}, which it says it was built with")
         })?;
+        let (thread_data, tls_offset) = self.home_of_g(pid, library)?;
         let mut plan = UnitPlan {
             runtime: Some(Runtime {
                 kind: runtime_kind::GO,
-                tls_offset: self.slot_of_g(pid, library)?,
+                thread_data,
+                tls_offset,
                 first: layout.m,
                 second: layout.goid,
                 third: layout.curg,
@@ -181,26 +197,47 @@ impl<'a> Program<'a> {
     }
 
     /// Whether two of the offsets are those of the program's own code: `mcall` reads `g.m`, `systemstack` compares with
-    /// `m.curg` (Go, `src/runtime/asm_amd64.s`, 1.17 to 1.27). The third, of `goid`, is not checked here.
+    /// `m.curg` (Go, `src/runtime/asm_amd64.s` and `asm_arm64.s`, 1.17 to 1.27). The third, of `goid`, is not checked here.
     fn check(&self, layout: Layout) -> Option<()> {
         let reads_m = self.codes(MCALL).any(|code| code.reads_of_g(layout.m));
         let compares_curg = self.codes(SYSTEMSTACK).any(|code| code.compares_at(layout.curg));
         (reads_m && compares_curg).then_some(())
     }
 
-    /// Where a thread's `g` is, from the thread pointer.
-    fn slot_of_g(&self, pid: u32, library: Option<&Mapped>) -> Result<i64, String> {
-        let slot = self
-            .codes(MCALL)
-            .find_map(|code| code.slot_of_g())
+    /// Where a thread's `g` is: one of [`thread_data`], and how far from the thread pointer.
+    fn home_of_g(&self, pid: u32, library: Option<&Mapped>) -> Result<(u32, i64), String> {
+        let keeper = match self.machine {
+            Machine::X86_64 => MCALL,
+            Machine::Arm64 => SAVE_G,
+        };
+        let home = self
+            .codes(keeper)
+            .find_map(|code| code.home_of_g())
             .ok_or("where the program keeps the running goroutine was not found in its code")?;
-        match slot {
-            Slot::Offset(offset) => Some(offset).filter(|offset| live::is_slot(*offset)),
-            Slot::Got(address) => {
-                library.and_then(|library| live::thread_offset(pid, library, &self.elf, address))
-            }
+        self.read_home(pid, library, home).ok_or_else(|| {
+            "where the program keeps the running goroutine could not be read from it".to_owned()
+        })
+    }
+
+    fn read_home(&self, pid: u32, library: Option<&Mapped>, home: Home) -> Option<(u32, i64)> {
+        let live = |address| match library {
+            Some(library) => Some(
+                self.elf
+                    .bias(library.address, library.offset)?
+                    .wrapping_add(address),
+            ),
+            None => Some(bias(pid, &self.elf)?.wrapping_add(address)),
+        };
+        if let Some(only_if) = home.only_if
+            && live::bytes(pid, live(only_if)?)? == [0]
+        {
+            return Some((thread_data::REGISTER, 0));
         }
-        .ok_or_else(|| "where the program keeps the running goroutine could not be read from it".to_owned())
+        let offset = match home.slot {
+            Slot::Offset(offset) => offset,
+            Slot::Got(address) => i64::from_le_bytes(live::bytes(pid, live(address)?)?),
+        };
+        live::is_slot(self.machine, offset).then_some((thread_data::GLIBC, offset))
     }
 
     fn add_start(&self, plan: &mut UnitPlan) {
@@ -260,10 +297,7 @@ impl<'a> Program<'a> {
             let addresses = &function.addresses;
             let length = addresses.end.checked_sub(addresses.start)?.min(CODE_BYTES);
             let bytes = self.elf.bytes(&self.elf.at_address(addresses.start)?, length)?;
-            Some(Code {
-                address: addresses.start,
-                bytes,
-            })
+            Some(Code::new(self.machine, addresses.start, bytes))
         })
     }
 

@@ -1,5 +1,6 @@
 //! `CPython`: the tasks of asyncio and uvloop, jobs of executors, and greenlets.
 
+mod arm64;
 mod flow;
 mod folders;
 mod greenlet;
@@ -7,6 +8,7 @@ mod image;
 mod places;
 mod process;
 pub mod state;
+mod step;
 mod threads;
 mod uvloop;
 mod versions;

@@ -1,5 +1,7 @@
 //! LAYOUT: where the runtime's structures have what the kernel side reads.
 
+use crate::inspect::elf::Machine;
+
 /// Offsets in Go's `runtime.g` and `runtime.m`, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Layout {
@@ -11,8 +13,10 @@ pub struct Layout {
     pub curg: u32,
 }
 
-/// Oldest Go 1.x: since then a goroutine's `g` is in a register and arguments too, on x86-64 (Go, abi-internal.md).
+/// Oldest Go 1.x on x86-64: since then a goroutine's `g` is in a register and arguments too (Go, abi-internal.md).
 const OLDEST: u32 = 17;
+/// The same on arm64.
+const OLDEST_ARM64: u32 = 18;
 /// Newest Go 1.x that was looked at.
 const NEWEST: u32 = 27;
 
@@ -33,7 +37,7 @@ const fn layout(goid: u32, curg: u32) -> Layout {
 }
 
 /// The layout of a version as the build information has it, for example `1.24.4`; an error says why there is none.
-pub fn of(version: &str) -> Result<Layout, String> {
+pub fn of(version: &str, machine: Machine) -> Result<Layout, String> {
     let Some(minor) = minor(version) else {
         return Err(format!(
             "Go \"{version}\" is no release, so its inner structures are not known"
@@ -44,11 +48,15 @@ pub fn of(version: &str) -> Result<Layout, String> {
             "Go {version} is newer than 1.{NEWEST}, the newest that this sidelight knows"
         ));
     }
+    let oldest = match machine {
+        Machine::X86_64 => OLDEST,
+        Machine::Arm64 => OLDEST_ARM64,
+    };
     LAYOUTS
         .iter()
-        .find(|(first, _)| *first <= minor)
+        .find(|(first, _)| minor >= oldest && *first <= minor)
         .map(|(_, layout)| *layout)
-        .ok_or_else(|| format!("Go {version} is older than 1.{OLDEST}, the oldest that sidelight knows"))
+        .ok_or_else(|| format!("Go {version} is older than 1.{oldest}, the oldest that sidelight knows"))
 }
 
 /// `24` from `1.24`, `1.24.4`, `1.24rc1` and `1.24.4-vendor`; a version in development has no number.
@@ -63,6 +71,10 @@ fn minor(version: &str) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn of(version: &str) -> Result<Layout, String> {
+        super::of(version, Machine::X86_64)
+    }
 
     #[test]
     fn versions_have_their_layout() {
@@ -83,6 +95,8 @@ mod tests {
     fn what_is_not_known_is_said() {
         assert!(of("1.28.0").unwrap_err().contains("newer than 1.27"));
         assert!(of("1.16.15").unwrap_err().contains("older than 1.17"));
+        let on_arm64 = super::of("1.17.13", Machine::Arm64);
+        assert!(on_arm64.unwrap_err().contains("older than 1.18"));
         for version in ["devel", "unknown", "", "2.0", "1.", "1.99999999999"] {
             assert!(of(version).unwrap_err().contains("no release"), "{version}");
         }

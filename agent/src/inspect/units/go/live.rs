@@ -2,24 +2,26 @@
 
 use std::{fs::File, os::unix::fs::FileExt as _};
 
-use crate::inspect::{elf::Elf, mapped::Mapped};
+use crate::inspect::elf::Machine;
 
 /// More thread-local storage than programs have, in bytes.
 const MAX_STORAGE: i64 = 1 << 20;
 
-/// The offset from the thread pointer in the word at a virtual address of a library, which the loader writes
-/// (`R_X86_64_TPOFF64`). On x86-64 thread-local storage is below the thread pointer.
-pub fn thread_offset(pid: u32, library: &Mapped, elf: &Elf<'_>, address: u64) -> Option<i64> {
-    let bias = elf.bias(library.address, library.offset)?;
-    let mut word = [0; 8];
+/// Bytes at an address of a process. A loader has written some of them, such as offsets from the thread pointer
+/// (`R_X86_64_TPOFF64`, `R_AARCH64_TLS_TPREL64`).
+pub fn bytes<const COUNT: usize>(pid: u32, address: u64) -> Option<[u8; COUNT]> {
+    let mut bytes = [0; COUNT];
     File::open(format!("/proc/{pid}/mem"))
-        .and_then(|memory| memory.read_exact_at(&mut word, bias.wrapping_add(address)))
+        .and_then(|memory| memory.read_exact_at(&mut bytes, address))
         .ok()?;
-    let offset = i64::from_le_bytes(word);
-    is_slot(offset).then_some(offset)
+    Some(bytes)
 }
 
-/// Whether `g` can be at this offset from the thread pointer.
-pub fn is_slot(offset: i64) -> bool {
-    (-MAX_STORAGE..0).contains(&offset) && offset % 8 == 0
+/// Whether `g` can be at this offset from the thread pointer: on x86-64 thread-local storage is below it, on arm64 above.
+pub fn is_slot(machine: Machine, offset: i64) -> bool {
+    let distance = match machine {
+        Machine::X86_64 => offset.saturating_neg(),
+        Machine::Arm64 => offset,
+    };
+    (1..=MAX_STORAGE).contains(&distance) && offset % 8 == 0
 }

@@ -45,15 +45,27 @@ impl Drop for Running {
 
 /// Builds the program as most are shipped; `None` if this machine has no Go.
 fn built(folder: &Path, mode: &str) -> Option<PathBuf> {
+    built_for(folder, mode, GO_HERE)
+}
+
+/// Go's name of this machine's architecture.
+const GO_HERE: &str = if cfg!(target_arch = "aarch64") {
+    "arm64"
+} else {
+    "amd64"
+};
+
+fn built_for(folder: &Path, mode: &str, architecture: &str) -> Option<PathBuf> {
     fs::create_dir_all(folder).unwrap();
     fs::write(folder.join("main.go"), SOURCE).unwrap();
     fs::write(folder.join("go.mod"), "module example.com/fetch\n\ngo 1.17\n").unwrap();
-    let output = folder.join(mode);
+    let output = folder.join(format!("{mode}-{architecture}"));
     let go = env::var_os("SIDELIGHT_TEST_GO").unwrap_or_else(|| "go".into());
     let status = Command::new(go)
         .current_dir(folder)
         .envs([
             ("CGO_ENABLED", "0"),
+            ("GOARCH", architecture),
             ("GOFLAGS", "-mod=mod"),
             ("GOTOOLCHAIN", "local"),
         ])
@@ -82,9 +94,6 @@ fn started(program: &Path) -> Running {
 
 #[test]
 fn a_running_stripped_program_is_understood() {
-    if cfg!(not(target_arch = "x86_64")) {
-        return;
-    }
     let folder = Folder(env::temp_dir().join(format!("sidelight-units-go-{}", std::process::id())));
     for mode in ["exe", "pie"] {
         let Some(program) = built(&folder.0, mode) else {
@@ -94,32 +103,71 @@ fn a_running_stripped_program_is_understood() {
         let plan = plan(running.0.id());
         assert_eq!(plan.missing, Vec::<String>::new(), "{mode}");
         let runtime = plan.runtime.unwrap();
+        let home = (runtime.thread_data, runtime.tls_offset);
+        let expected = if cfg!(target_arch = "aarch64") {
+            (thread_data::REGISTER, 0)
+        } else {
+            (thread_data::GLIBC, -8)
+        };
         assert_eq!(
-            (runtime.kind, runtime.tls_offset, runtime.first),
-            (runtime_kind::GO, -8, 48)
+            (runtime.kind, home, runtime.first),
+            (runtime_kind::GO, expected, 48)
         );
         assert!(runtime.second >= 152 && runtime.third >= 184, "{runtime:?}");
-        let [start, request] = &plan.probes[..] else {
-            panic!("{mode}: {:?}", plan.probes);
-        };
-        assert_eq!((start.kind, start.cookie), (ProbeKind::GoroutineStarted, 0));
-        assert_eq!(
-            (request.kind, request.cookie),
-            (ProbeKind::RequestSent, 0x0010_0000_0000_0050)
-        );
-        let bytes = fs::read(&start.path).unwrap();
-        assert_eq!(bytes[start.offset as usize], 0xe8, "{mode}: call");
-        // push %rbp, or jbe before Go 1.21
-        assert!(
-            matches!(bytes[request.offset as usize], 0x55 | 0x76 | 0x0f),
-            "{mode}"
-        );
+        are_right(&plan, mode, GO_HERE);
         let inode = fs::metadata(&program).unwrap().ino();
         assert!(
             plan.probes
                 .iter()
                 .all(|probe| fs::metadata(&probe.path).unwrap().ino() == inode)
         );
+    }
+}
+
+/// Both probes, where the kernel does not have to let the instruction run elsewhere.
+fn are_right(plan: &UnitPlan, mode: &str, architecture: &str) {
+    let [start, request] = &plan.probes[..] else {
+        panic!("{mode}: {:?}", plan.probes);
+    };
+    assert_eq!((start.kind, start.cookie), (ProbeKind::GoroutineStarted, 0));
+    assert_eq!(
+        (request.kind, request.cookie),
+        (ProbeKind::RequestSent, 0x0010_0000_0000_0050)
+    );
+    let bytes = fs::read(&start.path).unwrap();
+    let (start, request) = (start.offset as usize, request.offset as usize);
+    if architecture == "arm64" {
+        // bl; b.ls
+        assert_eq!(bytes[start + 3] & 0xfc, 0x94, "{mode}");
+        assert_eq!((bytes[request + 3], bytes[request] & 0x1f), (0x54, 9), "{mode}");
+    } else {
+        assert_eq!(bytes[start], 0xe8, "{mode}: call");
+        // push %rbp, or jbe before Go 1.21
+        assert!(matches!(bytes[request], 0x55 | 0x76 | 0x0f), "{mode}");
+    }
+}
+
+#[test]
+fn programs_for_arm64_are_understood_anywhere() {
+    let folder = Folder(env::temp_dir().join(format!("sidelight-units-arm64-{}", std::process::id())));
+    for mode in ["exe", "pie"] {
+        let Some(path) = built_for(&folder.0, mode, "arm64") else {
+            return;
+        };
+        let file = File::open(&path).unwrap();
+        let data = ReadCache::new(file.try_clone().unwrap());
+        let program = Program::of(Elf::parse(&data).unwrap(), &file, &path).unwrap();
+        let layout = layout::of(&go::build(&program.elf).unwrap().version, Machine::Arm64).unwrap();
+        assert_eq!(program.check(layout), Some(()), "{mode}");
+        // Below a thread's storage are two words of the C library's.
+        let home = program.codes(SAVE_G).find_map(|code| code.home_of_g()).unwrap();
+        assert_eq!(home.slot, Slot::Offset(16), "{mode}");
+        assert!(home.only_if.is_some(), "{mode}");
+        let mut plan = UnitPlan::default();
+        program.add_start(&mut plan);
+        program.add_request(&mut plan);
+        assert_eq!(plan.missing, Vec::<String>::new(), "{mode}");
+        are_right(&plan, mode, "arm64");
     }
 }
 

@@ -8,19 +8,18 @@
 use std::collections::HashMap;
 
 use agent_common::unit::register;
-use iced_x86::{Decoder, DecoderOptions, FlowControl, Instruction, InstructionInfoFactory, Mnemonic};
 
 use super::{
     image::Image,
-    x86::{self, ARGUMENTS, RAX, RSP, Registers},
+    step::{self, RESULT, Registers, Step},
+    x86::{ARGUMENTS, RSP},
 };
+use crate::inspect::elf::Machine;
 
 /// Longest function that is looked at, in instructions; the functions in question have less than a hundred.
 const MAX_INSTRUCTIONS: usize = 600;
 /// Longest way from a function's start to its first instruction that is emulated.
 const MAX_PROLOGUE: usize = 8;
-/// Longest instruction of x86-64.
-const INSTRUCTION_BYTES: usize = 15;
 /// Every path from here returns NULL, or does not return.
 const NOTHING: Registers = Registers::MAX;
 
@@ -33,12 +32,11 @@ pub struct Place {
     pub cookie: u64,
 }
 
+/// An instruction, and what is found out about it.
 #[derive(Debug)]
-struct Step {
-    instruction: Instruction,
-    next: Vec<u64>,
-    is_emulated: bool,
-    written: Registers,
+struct Known {
+    step: Step,
+    /// The registers that hold before it what will be returned.
     holds: Registers,
 }
 
@@ -46,7 +44,8 @@ struct Step {
 #[derive(Debug)]
 struct Function {
     start: u64,
-    steps: HashMap<u64, Step>,
+    readable: Registers,
+    steps: HashMap<u64, Known>,
 }
 
 /// The places, one or two, of which each call of a function that returns something passes exactly one; none if they
@@ -59,24 +58,24 @@ pub fn result_places(image: &Image, start: u64) -> Vec<Place> {
     function.cheapest()
 }
 
-/// The first `push` of a function before anything that `keeps` says is changed: the kernel emulates it, and unlike a
+/// On x86-64 the first `push` of a function before anything that `keeps` says is changed: the kernel emulates it, and unlike a
 /// jump it is not passed again by a loop. Otherwise the function's start.
 fn early(image: &Image, start: u64, keeps: Registers) -> u64 {
-    let mut factory = InstructionInfoFactory::new();
+    if image.machine != Machine::X86_64 {
+        return start;
+    }
     let mut address = start;
     for _ in 0..MAX_PROLOGUE {
-        let Some((instruction, is_emulated)) = decode(image, address) else {
+        let Some(step) = Step::read(image, address) else {
             break;
         };
-        if is_emulated && instruction.mnemonic() == Mnemonic::Push {
+        if step.is_emulated && step.is_push {
             return address;
         }
-        if instruction.flow_control() != FlowControl::Next
-            || x86::written(&mut factory, &instruction) & keeps != 0
-        {
-            break;
+        match step.next[..] {
+            [next] if step.is_plain && step.written & keeps == 0 => address = next,
+            _ => break,
         }
-        address = instruction.next_ip();
     }
     start
 }
@@ -91,39 +90,27 @@ pub fn return_entry(image: &Image, start: u64) -> u64 {
     early(image, start, RSP)
 }
 
-fn decode(image: &Image, address: u64) -> Option<(Instruction, bool)> {
-    let code = image.code(address)?;
-    let code = code.get(..INSTRUCTION_BYTES.min(code.len()))?;
-    let instruction = Decoder::with_ip(64, code, address, DecoderOptions::NONE).decode();
-    let own = code.get(..instruction.len())?;
-    (!instruction.is_invalid()).then(|| (instruction, x86::is_emulated(&instruction, own)))
-}
-
 impl Function {
     fn read(image: &Image, start: u64) -> Option<Self> {
-        let mut factory = InstructionInfoFactory::new();
         let mut steps = HashMap::new();
         let mut open = vec![start];
         while let Some(address) = open.pop() {
             if steps.contains_key(&address) {
                 continue;
             }
-            let (instruction, is_emulated) = decode(image, address)?;
-            let next = successors(&instruction)?;
-            open.extend(&next);
-            let step = Step {
-                instruction,
-                next,
-                is_emulated,
-                written: x86::written(&mut factory, &instruction),
-                holds: NOTHING,
-            };
-            steps.insert(address, step);
+            let step = Step::read(image, address)?;
+            open.extend(&step.next);
+            let holds = NOTHING;
+            steps.insert(address, Known { step, holds });
             if steps.len() > MAX_INSTRUCTIONS {
                 return None;
             }
         }
-        Some(Self { start, steps })
+        Some(Self {
+            start,
+            readable: step::readable(image.machine),
+            steps,
+        })
     }
 
     /// Computes, for each step, the registers that hold what will be returned: the largest solution.
@@ -135,35 +122,39 @@ impl Function {
             has_changed = false;
             for address in &addresses {
                 let holds = self.holds_before(*address);
-                if let Some(step) = self.steps.get_mut(address) {
-                    has_changed |= step.holds != holds;
-                    step.holds = holds;
+                if let Some(known) = self.steps.get_mut(address) {
+                    has_changed |= known.holds != holds;
+                    known.holds = holds;
                 }
             }
         }
     }
 
     fn holds_before(&self, address: u64) -> Registers {
-        let Some(step) = self.steps.get(&address) else {
+        let Some(Known { step, .. }) = self.steps.get(&address) else {
             return 0;
         };
-        if step.instruction.flow_control() == FlowControl::Return {
-            return RAX;
+        if step.is_return {
+            return RESULT;
         }
         let held = |next: &u64| self.steps.get(next).map_or(0, |next| next.holds);
         let after = step.next.iter().map(held).fold(NOTHING, |all, one| all & one);
-        if after == NOTHING || after & x86::zeroed(&step.instruction) != 0 {
+        if after == NOTHING || after & step.zeroed != 0 {
             return NOTHING;
         }
         let kept = after & !step.written;
-        match x86::copied(&step.instruction) {
+        match step.copied {
             Some((to, from)) if after & to != 0 => kept | from,
             _ => kept,
         }
     }
 
     fn cheapest(&self) -> Vec<Place> {
-        let mut places: Vec<Place> = self.steps.values().filter_map(place).collect();
+        let mut places: Vec<Place> = self
+            .steps
+            .values()
+            .filter_map(|known| self.place(known))
+            .collect();
         places.sort_unstable_by_key(|place| place.address);
         let one = places.iter().find(|place| self.is_passed_once(&[place.address]));
         if let Some(place) = one {
@@ -188,10 +179,10 @@ impl Function {
         let mut at_return = 0;
         while let Some((address, passed)) = open.pop() {
             let known = reached.entry(address).or_default();
-            let Some(step) = self.steps.get(&address) else {
+            let Some(Known { step, holds }) = self.steps.get(&address) else {
                 return false;
             };
-            if *known | passed == *known || step.holds == NOTHING {
+            if *known | passed == *known || *holds == NOTHING {
                 continue;
             }
             *known |= passed;
@@ -207,27 +198,15 @@ impl Function {
         }
         at_return == 0b010
     }
-}
 
-/// The place at a step, if it costs little and a register holds the result.
-fn place(step: &Step) -> Option<Place> {
-    let is_usable = step.is_emulated && step.holds != NOTHING && step.holds & !RSP != 0;
-    is_usable.then(|| Place {
-        address: step.instruction.ip(),
-        cookie: register::FIRST + u64::from((step.holds & !RSP).trailing_zeros()),
-    })
-}
-
-/// Where a function goes on after an instruction; `None` if that cannot be told.
-fn successors(instruction: &Instruction) -> Option<Vec<u64>> {
-    match instruction.flow_control() {
-        FlowControl::Next | FlowControl::Call | FlowControl::IndirectCall => {
-            Some(vec![instruction.next_ip()])
-        }
-        FlowControl::ConditionalBranch => Some(vec![instruction.next_ip(), instruction.near_branch_target()]),
-        FlowControl::UnconditionalBranch => Some(vec![instruction.near_branch_target()]),
-        FlowControl::Return | FlowControl::Exception | FlowControl::Interrupt => Some(Vec::new()),
-        FlowControl::IndirectBranch | FlowControl::XbeginXabortXend => None,
+    /// The place at an instruction, if it costs little and a register holds the result.
+    fn place(&self, known: &Known) -> Option<Place> {
+        let holds = known.holds & self.readable;
+        let is_usable = known.step.is_emulated && known.holds != NOTHING && holds != 0;
+        is_usable.then(|| Place {
+            address: known.step.address,
+            cookie: register::FIRST + u64::from(holds.trailing_zeros()),
+        })
     }
 }
 

@@ -8,10 +8,7 @@ use super::{
     flow::{self, Place},
     image::{Image, METH_FASTCALL, METH_O, Method},
 };
-use crate::inspect::{
-    elf::Machine,
-    units::{Probe, ProbeKind},
-};
+use crate::inspect::units::{Probe, ProbeKind};
 
 /// A file in which probes are placed.
 #[derive(Clone, Copy, Debug)]
@@ -35,13 +32,9 @@ impl Site<'_> {
     /// Where a function has its result, at the least cost. `function` may have its end in common with others that make
     /// the same kind of thing.
     pub fn result(&self, kind: ProbeKind, function: u64) -> Vec<Probe> {
-        let places = match self.image.machine {
-            Machine::X86_64 => flow::result_places(self.image, function),
-            Machine::Arm64 => Vec::new(),
-        };
-        let probes: Vec<Probe> = places
-            .iter()
-            .filter_map(|place| self.probe(kind, *place))
+        let probes: Vec<Probe> = flow::result_places(self.image, function)
+            .into_iter()
+            .filter_map(|place| self.probe(kind, place))
             .collect();
         if probes.is_empty() {
             return self.returned(kind, function).into_iter().collect();
@@ -51,10 +44,7 @@ impl Site<'_> {
 
     /// A uretprobe of a function.
     pub fn returned(&self, kind: ProbeKind, function: u64) -> Option<Probe> {
-        let address = match self.image.machine {
-            Machine::X86_64 => flow::return_entry(self.image, function),
-            Machine::Arm64 => function,
-        };
+        let address = flow::return_entry(self.image, function);
         let cookie = register::RESULT;
         self.probe(kind, Place { address, cookie })
     }
@@ -66,10 +56,7 @@ impl Site<'_> {
             flags if flags & METH_O != 0 => 0,
             _ => return None,
         };
-        let address = match self.image.machine {
-            Machine::X86_64 => flow::entry(self.image, method.function),
-            Machine::Arm64 => method.function,
-        };
+        let address = flow::entry(self.image, method.function);
         self.probe(kind, Place { address, cookie })
     }
 }
