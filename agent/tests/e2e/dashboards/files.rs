@@ -61,9 +61,9 @@ pub(super) fn grafana() -> Result<Vec<Query>> {
             queries.extend(asked.map(|text| Query::new(format!("{name}, {title}"), text)));
         }
         for variable in array(&dashboard["templating"]["list"]) {
-            let text = variable["definition"]
+            let text = variable["query"]["query"]
                 .as_str()
-                .context("a variable without a definition")?;
+                .context("a variable without a query")?;
             let inner = text
                 .strip_prefix("label_values(")
                 .and_then(|rest| rest.rsplit_once(','));
