@@ -4,6 +4,7 @@
 //! tests in their long form; with `SIDELIGHT_TEST_VERBOSE=1` a failed test shows all that the agent saw.
 
 mod children;
+mod dashboards;
 mod databases;
 mod docker;
 mod errors;
@@ -104,6 +105,7 @@ fn main() -> Result<ExitCode> {
         load::cases(),
         parents::cases(),
         settings::cases(),
+        dashboards::cases(),
     ];
     let trials = cases
         .into_iter()
