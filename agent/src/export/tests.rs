@@ -308,6 +308,7 @@ async fn the_size_of_a_span_is_that_over_otlp() {
             ("process.pid", Value::Int(-1)),
             ("http.response.body.size", Value::Int(70_000)),
             ("some.flag", Value::Bool(false)),
+            ("sidelight.db.query.text.unknown", Value::Bool(true)),
             ("url.query", "y".repeat(20_000).as_str().into()),
             ("user_agent.original", "".into()),
         ]);

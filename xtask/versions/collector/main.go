@@ -17,7 +17,10 @@ import (
 
 func main() {
 	// The configuration is one argument: --config=yaml:TEXT.
-	resolver := confmap.ResolverSettings{ProviderFactories: []confmap.ProviderFactory{yamlprovider.NewFactory()}}
+	resolver := confmap.ResolverSettings{
+		ProviderFactories: []confmap.ProviderFactory{yamlprovider.NewFactory()},
+		DefaultScheme:     "yaml",
+	}
 	settings := otelcol.CollectorSettings{
 		BuildInfo:              component.BuildInfo{Command: "collector", Version: "0.155.0"},
 		Factories:              parts,

@@ -7,7 +7,7 @@ use prost::length_delimiter_len;
 
 use crate::{
     conventions::Description,
-    span::{Status, Value},
+    span::{Status, Value, is_exported},
 };
 
 const TAG: usize = 1;
@@ -34,6 +34,7 @@ pub fn of_span(description: &Description, has_parent: bool, trace_state: Option<
     };
     let attributes: usize = attributes
         .iter()
+        .filter(|(name, _)| is_exported(name))
         .map(|(name, value)| delimited(delimited(name.len()) + delimited(of_value(value))))
         .sum();
     let ids = TRACE_ID + SPAN_ID + parent;
