@@ -13,6 +13,7 @@ import (
 	"go.opentelemetry.io/collector/otelcol"
 	"go.opentelemetry.io/collector/receiver"
 	"go.opentelemetry.io/collector/receiver/otlpreceiver"
+	"go.opentelemetry.io/collector/service/telemetry/otelconftelemetry"
 )
 
 func main() {
@@ -40,5 +41,6 @@ func parts() (factories otelcol.Factories, err error) {
 		debugexporter.NewFactory(),
 		otlpexporter.NewFactory(),
 	)
+	factories.Telemetry = otelconftelemetry.NewFactory()
 	return factories, err
 }
