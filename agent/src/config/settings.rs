@@ -9,6 +9,7 @@ use crate::routes::RoutePattern;
 
 /// Everything that can be set, after flags, environment, file and defaults have been put together.
 #[derive(Clone, Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a setting of its own")]
 pub struct Settings {
     /// What is watched; any match selects. Never empty for `run` and `attach`.
     pub select: Vec<Selector>,

@@ -321,8 +321,8 @@ async fn the_size_of_a_span_is_that_over_otlp() {
         let computed =
             crate::metrics::tempo::size::of_span(&description, parent.is_some(), span.trace_state.as_deref());
         exporters.submit(span);
-        let received = receiver.next().await;
-        let sent = received.spans().next().unwrap();
+        let request = receiver.next().await;
+        let sent = request.spans().next().unwrap();
         assert_eq!(computed, sent.encoded_len() as u64, "{sent:#?}");
     }
     exporters.shutdown(PATIENCE).await;

@@ -1,4 +1,4 @@
-//! What real backends make of what the agent sends and shows: OpenTelemetry's Collector, Prometheus, VictoriaMetrics.
+//! What real backends make of what the agent sends and shows: OpenTelemetry's Collector, Prometheus, `VictoriaMetrics`.
 
 use std::{
     collections::{BTreeMap, HashSet},

@@ -1,4 +1,4 @@
-//! Databases of metrics that the agent's are for: Debian's Prometheus, with its checker, and VictoriaMetrics.
+//! Databases of metrics that the agent's are for: Debian's Prometheus, with its checker, and `VictoriaMetrics`.
 
 use std::path::PathBuf;
 
@@ -8,7 +8,7 @@ use super::packages::{self, Wanted};
 use crate::progress::Step;
 use crate::workspace::Workspace;
 
-/// The first release whose VictoriaMetrics takes OTLP. Its programs need no newer C library than the release before has.
+/// The first release whose `VictoriaMetrics` takes OTLP. Its programs need no newer C library than the release before has.
 const SUITE: &str = "trixie";
 const PACKAGES: [&str; 3] = ["prometheus", "promtool", "victoria-metrics"];
 

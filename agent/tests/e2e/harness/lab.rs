@@ -29,7 +29,7 @@ pub(crate) enum Need {
     Pyenv(&'static str),
     /// OpenTelemetry's Collector.
     Collector,
-    /// Prometheus, its checker, and VictoriaMetrics.
+    /// Prometheus, its checker, and `VictoriaMetrics`.
     Backends,
     /// PostgreSQL's server programs.
     Postgres,
@@ -133,7 +133,7 @@ impl Lab {
         from_environment("SIDELIGHT_TEST_COLLECTOR")
     }
 
-    /// Prometheus, promtool or VictoriaMetrics, by the program's name.
+    /// Prometheus, promtool or `VictoriaMetrics`, by the program's name.
     pub(crate) fn backend(program: &str) -> Result<PathBuf> {
         Ok(from_environment("SIDELIGHT_TEST_BACKENDS")?.join(program))
     }
