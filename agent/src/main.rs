@@ -21,6 +21,7 @@ mod metrics;
 mod pipeline;
 mod routes;
 mod span;
+mod utc;
 
 use std::process::ExitCode;
 

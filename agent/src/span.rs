@@ -89,6 +89,11 @@ impl From<bool> for Value {
     }
 }
 
+/// Whether an attribute leaves the host: a name that no registry has says something only to who sees the agent's own output.
+pub fn is_exported(name: &str) -> bool {
+    !name.starts_with("sidelight.")
+}
+
 #[cfg(test)]
 impl Span {
     /// A server span of 10 ms of the service `shop` for tests, which change what they are about.

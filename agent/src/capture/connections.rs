@@ -277,11 +277,11 @@ impl<K: KernelTable> Connections<K> {
             .is_some_and(|tracked| tracked.server && tracked.connection.as_deref().is_some_and(has_exchanges))
     }
 
-    /// Shows the HTTP requests that watched processes are serving: the process, and the request.
-    pub fn requests_served(&self, mut see: impl FnMut(u32, &Http)) {
+    /// Shows the HTTP requests that watched processes are serving: the process, the request, and its connection's ends.
+    pub fn requests_served(&self, mut see: impl FnMut(u32, &Http, &Endpoints)) {
         for tracked in self.by_id.values().filter(|tracked| tracked.server) {
             if let Some(connection) = &tracked.connection {
-                connection.open_requests(&mut |http| see(tracked.pid, http));
+                connection.open_requests(&mut |http| see(tracked.pid, http, &tracked.endpoints));
             }
         }
     }

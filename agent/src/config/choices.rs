@@ -2,7 +2,7 @@
 
 use super::{
     Buckets, Compression, Kept, Level, LogFormat, Output, Protocol, Temporality, Tier,
-    draft::{Kind, MetricsExporter},
+    draft::{Kind, MetricsExporter, TracesExporter},
 };
 
 /// Names of the OTLP protocols.
@@ -20,6 +20,13 @@ pub const TEMPORALITIES: &[(&str, Temporality); 3] = &[
     ("cumulative", Temporality::Cumulative),
     ("delta", Temporality::Delta),
     ("lowmemory", Temporality::LowMemory),
+];
+
+/// Names of the ways that spans leave.
+pub const TRACES_EXPORTERS: &[(&str, TracesExporter); 3] = &[
+    ("otlp", TracesExporter::Otlp),
+    ("console", TracesExporter::Console),
+    ("none", TracesExporter::None),
 ];
 
 /// Names of the ways that metrics leave.

@@ -36,6 +36,7 @@ pub struct Draft {
     /// Where the exporter `prometheus` listens.
     pub scraped: Scraped,
     leaves_out: bool,
+    traces_exporters: Option<Vec<TracesExporter>>,
     metrics_exporters: Option<Vec<MetricsExporter>>,
 }
 
@@ -54,6 +55,10 @@ pub struct Signal {
     pub compression: Option<Compression>,
     /// See [`Otlp`].
     pub certificate: Option<PathBuf>,
+    /// See [`Otlp`].
+    pub client_certificate: Option<PathBuf>,
+    /// See [`Otlp`].
+    pub client_key: Option<PathBuf>,
 }
 
 /// A kind of spans that may be left out.
@@ -65,6 +70,17 @@ pub enum Kind {
     Client,
     /// Statements that are sent to databases.
     Database,
+    /// None of these.
+    None,
+}
+
+/// A way that spans leave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TracesExporter {
+    /// Over OTLP.
+    Otlp,
+    /// On stdout.
+    Console,
     /// None of these.
     None,
 }
@@ -173,6 +189,12 @@ impl Draft {
         Ok(())
     }
 
+    /// Adds to the ways that spans leave.
+    pub fn traces_exporter(&mut self, exporter: Result<TracesExporter, Invalid>) -> Result<(), Invalid> {
+        self.traces_exporters.get_or_insert_default().push(exporter?);
+        Ok(())
+    }
+
     /// Adds to the ways that metrics leave.
     pub fn metrics_exporter(&mut self, exporter: Result<MetricsExporter, Invalid>) -> Result<(), Invalid> {
         self.metrics_exporters.get_or_insert_default().push(exporter?);
@@ -192,44 +214,62 @@ impl Draft {
     }
 
     /// The settings, with what depends on several of them or on the command filled in.
-    pub fn finish(self, defaults: Defaults) -> Settings {
-        let mut settings = self.settings;
+    pub fn finish(mut self, defaults: Defaults) -> Settings {
+        let mut settings = std::mem::take(&mut self.settings);
         if settings.select.is_empty() {
             settings.select.push(Selector::All);
         }
-        if let Some(namespace) = self.service_namespace {
+        if let Some(namespace) = self.service_namespace.take() {
             let attributes = &mut settings.resource.attributes;
             attributes.retain(|(name, _)| name != "service.namespace");
             attributes.push(("service.namespace".to_owned(), namespace));
         }
         settings.sampler = self.sampling.sampler().unwrap_or_default();
-        settings.export.output = self.output.unwrap_or(defaults.output);
+        let to_stdout = self.sends_spans(TracesExporter::Console) == Some(true);
+        let output = if to_stdout { Output::Text } else { defaults.output };
+        settings.export.output = self.output.unwrap_or(output);
         if self.disabled {
             settings.export.prometheus = None;
             return settings;
         }
-        let wanted = |exporter| {
-            self.metrics_exporters
-                .as_ref()
-                .map(|list| list.contains(&exporter))
-        };
-        let (otlp, prometheus) = (
-            wanted(MetricsExporter::Otlp),
-            wanted(MetricsExporter::Prometheus) == Some(true),
-        );
+        self.export(&mut settings);
+        settings
+    }
+
+    /// Where spans and metrics go, apart from stdout.
+    fn export(self, settings: &mut Settings) {
+        let export = &mut settings.export;
         // Spans that go nowhere help nobody: without any other place, the specification's default endpoint is theirs.
-        let nowhere = settings.export.output == Output::None
-            && settings.export.prometheus.is_none()
+        let nowhere = export.output == Output::None
+            && export.prometheus.is_none()
             && self.traces.endpoint.is_none()
             && self.metrics.endpoint.is_none();
-        if prometheus && settings.export.prometheus.is_none() {
-            settings.export.prometheus = self.scraped.address();
+        let (spans, metrics, prometheus) = (
+            self.sends_spans(TracesExporter::Otlp),
+            self.sends_metrics(MetricsExporter::Otlp),
+            self.sends_metrics(MetricsExporter::Prometheus) == Some(true),
+        );
+        if prometheus && export.prometheus.is_none() {
+            export.prometheus = self.scraped.address();
         }
-        settings.export.traces = self.traces.resolve("/v1/traces", nowhere);
-        if otlp != Some(false) {
-            settings.export.metrics = self.metrics.resolve("/v1/metrics", nowhere || otlp == Some(true));
+        if spans != Some(false) {
+            export.traces = self.traces.resolve("/v1/traces", nowhere || spans == Some(true));
         }
-        settings
+        if metrics != Some(false) {
+            export.metrics = self
+                .metrics
+                .resolve("/v1/metrics", nowhere || metrics == Some(true));
+        }
+    }
+
+    /// Whether spans leave this way, if anything says how they do.
+    fn sends_spans(&self, way: TracesExporter) -> Option<bool> {
+        self.traces_exporters.as_ref().map(|ways| ways.contains(&way))
+    }
+
+    /// Whether metrics leave this way, if anything says how they do.
+    fn sends_metrics(&self, way: MetricsExporter) -> Option<bool> {
+        self.metrics_exporters.as_ref().map(|ways| ways.contains(&way))
     }
 
     fn add(&mut self, list: &str, entry: super::ServiceSettings) {
@@ -266,6 +306,8 @@ impl Signal {
             timeout: self.timeout.unwrap_or(Duration::from_secs(10)),
             compression: self.compression.unwrap_or_default(),
             certificate: self.certificate,
+            client_certificate: self.client_certificate,
+            client_key: self.client_key,
         })
     }
 }

@@ -103,6 +103,11 @@ const ROWS: &[(&str, Kind, &str)] = &[
     ),
     ("select.all", Kind::Boolean, "All processes"),
     (
+        "exclude.observers",
+        Kind::Boolean,
+        "Watch no collector or agent of telemetry that only `all` or a port selects",
+    ),
+    (
         "exclude.pid",
         Kind::Pid,
         "Never the process with this id, nor its children",
@@ -155,6 +160,12 @@ const ROWS: &[(&str, Kind, &str)] = &[
         "PEM file with the authorities to trust instead of the system's",
     ),
     (
+        "otlp.client_certificate",
+        Kind::Text,
+        "PEM file with the certificates by which the agent is known to the collector",
+    ),
+    ("otlp.client_key", Kind::Text, "PEM file with the key to them"),
+    (
         "otlp.traces.endpoint",
         Kind::Url,
         "Where spans are sent, with the path",
@@ -185,6 +196,16 @@ const ROWS: &[(&str, Kind, &str)] = &[
         "PEM file with the authorities to trust with spans",
     ),
     (
+        "otlp.traces.client_certificate",
+        Kind::Text,
+        "PEM file with the certificates by which the agent is known to the collector of spans",
+    ),
+    (
+        "otlp.traces.client_key",
+        Kind::Text,
+        "PEM file with the key to them",
+    ),
+    (
         "otlp.metrics.endpoint",
         Kind::Url,
         "Where metrics are sent, with the path",
@@ -213,6 +234,21 @@ const ROWS: &[(&str, Kind, &str)] = &[
         "otlp.metrics.certificate",
         Kind::Text,
         "PEM file with the authorities to trust with metrics",
+    ),
+    (
+        "otlp.metrics.client_certificate",
+        Kind::Text,
+        "PEM file with the certificates by which the agent is known to the collector of metrics",
+    ),
+    (
+        "otlp.metrics.client_key",
+        Kind::Text,
+        "PEM file with the key to them",
+    ),
+    (
+        "traces.exporter",
+        Kind::Choice(&names(choices::TRACES_EXPORTERS)),
+        "The ways that spans leave; console is text on stdout, if the setting output does not say it",
     ),
     ("prometheus", Kind::Address, "Where Prometheus may scrape metrics"),
     (
@@ -344,6 +380,16 @@ const ROWS: &[(&str, Kind, &str)] = &[
         "metrics.program_runs",
         Kind::Boolean,
         "Let the kernel count the runs of the agent's programs, and their time",
+    ),
+    (
+        "metrics.exemplars",
+        Kind::Boolean,
+        "Show spans that stand for values of histograms",
+    ),
+    (
+        "metrics.active_by_server",
+        Kind::Boolean,
+        "Tell active requests also by the address and port that the client asked for",
     ),
     (
         "routes.patterns",

@@ -9,11 +9,14 @@ use crate::routes::RoutePattern;
 
 /// Everything that can be set, after flags, environment, file and defaults have been put together.
 #[derive(Clone, Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a setting of its own")]
 pub struct Settings {
     /// What is watched; any match selects. Never empty for `run` and `attach`.
     pub select: Vec<Selector>,
     /// What is not watched, though it is selected; any match excludes.
     pub exclude: Vec<Selector>,
+    /// Collectors and agents of telemetry are watched though nothing but `all` or a port selects them; default false.
+    pub watch_observers: bool,
     /// What holds for some services alone.
     pub services: Vec<ServiceSettings>,
     /// Where the Docker engine listens, if not where it usually does.
@@ -86,6 +89,10 @@ pub struct Otlp {
     pub compression: Compression,
     /// PEM file with the authorities to trust instead of the system's.
     pub certificate: Option<PathBuf>,
+    /// PEM file with the certificates by which the agent is known to the collector.
+    pub client_certificate: Option<PathBuf>,
+    /// PEM file with the key to them.
+    pub client_key: Option<PathBuf>,
 }
 
 /// An OTLP encoding.
@@ -290,6 +297,10 @@ pub struct MetricsSettings {
     pub tempo: bool,
     /// Let the kernel count the runs of the agent's programs, and their time; default false.
     pub program_runs: bool,
+    /// Show spans that stand for values of histograms; default true.
+    pub exemplars: bool,
+    /// Tell active requests also by the server's address and port; default false.
+    pub active_by_server: bool,
 }
 
 impl Default for MetricsSettings {
@@ -301,6 +312,8 @@ impl Default for MetricsSettings {
             agent: true,
             tempo: false,
             program_runs: false,
+            exemplars: true,
+            active_by_server: false,
         }
     }
 }

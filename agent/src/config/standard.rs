@@ -111,6 +111,12 @@ fn aggregation(text: &str) -> Result<String, Invalid> {
     parse::choice(&text.to_ascii_lowercase(), NAMES).map(str::to_owned)
 }
 
+/// Which spans may stand for values. An exemplar of `always_on` would name traces that nobody keeps.
+fn exemplars(text: &str) -> Result<String, Invalid> {
+    const NAMES: &[(&str, &str)] = &[("trace_based", "true"), ("always_off", "false")];
+    parse::choice(&text.to_ascii_lowercase(), NAMES).map(str::to_owned)
+}
+
 const STANDARD: &[Row] = &[
     ("OTEL_EXPORTER_OTLP_ENDPOINT", "otlp.endpoint", same),
     ("OTEL_EXPORTER_OTLP_PROTOCOL", "otlp.protocol", same),
@@ -118,6 +124,12 @@ const STANDARD: &[Row] = &[
     ("OTEL_EXPORTER_OTLP_TIMEOUT", "otlp.timeout", milliseconds),
     ("OTEL_EXPORTER_OTLP_COMPRESSION", "otlp.compression", same),
     ("OTEL_EXPORTER_OTLP_CERTIFICATE", "otlp.certificate", same),
+    (
+        "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE",
+        "otlp.client_certificate",
+        same,
+    ),
+    ("OTEL_EXPORTER_OTLP_CLIENT_KEY", "otlp.client_key", same),
     ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "otlp.traces.endpoint", same),
     ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "otlp.traces.protocol", same),
     ("OTEL_EXPORTER_OTLP_TRACES_HEADERS", "otlp.traces.headers", same),
@@ -134,6 +146,16 @@ const STANDARD: &[Row] = &[
     (
         "OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE",
         "otlp.traces.certificate",
+        same,
+    ),
+    (
+        "OTEL_EXPORTER_OTLP_TRACES_CLIENT_CERTIFICATE",
+        "otlp.traces.client_certificate",
+        same,
+    ),
+    (
+        "OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY",
+        "otlp.traces.client_key",
         same,
     ),
     (
@@ -162,6 +184,16 @@ const STANDARD: &[Row] = &[
         "otlp.metrics.certificate",
         same,
     ),
+    (
+        "OTEL_EXPORTER_OTLP_METRICS_CLIENT_CERTIFICATE",
+        "otlp.metrics.client_certificate",
+        same,
+    ),
+    (
+        "OTEL_EXPORTER_OTLP_METRICS_CLIENT_KEY",
+        "otlp.metrics.client_key",
+        same,
+    ),
     ("OTEL_RESOURCE_ATTRIBUTES", "resource.attributes", same),
     ("OTEL_SERVICE_NAME", "resource.service_name", same),
     ("OTEL_BSP_SCHEDULE_DELAY", "batch.schedule_delay", milliseconds),
@@ -181,7 +213,10 @@ const STANDARD: &[Row] = &[
         "metrics.buckets",
         aggregation,
     ),
+    ("OTEL_TRACES_EXPORTER", "traces.exporter", same),
     ("OTEL_METRICS_EXPORTER", "metrics.exporter", same),
+    ("OTEL_METRICS_EXEMPLAR_FILTER", "metrics.exemplars", exemplars),
+    ("OTEL_LOG_LEVEL", "log.level", lowercase),
     ("OTEL_EXPORTER_PROMETHEUS_HOST", "metrics.prometheus_host", same),
     ("OTEL_EXPORTER_PROMETHEUS_PORT", "metrics.prometheus_port", same),
     ("OTEL_SDK_DISABLED", "disabled", lowercase),

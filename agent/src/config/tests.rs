@@ -176,6 +176,44 @@ fn metrics_leave_by_the_ways_that_are_named() {
 }
 
 #[test]
+fn spans_leave_by_the_ways_that_are_named() {
+    let export = |variables: &[(&str, &str)]| from_environment(variables).0.export;
+    let endpoint = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://base:4318");
+    let none = export(&[endpoint, ("OTEL_TRACES_EXPORTER", "none")]);
+    assert!(none.traces.is_none() && none.metrics.is_some() && none.output == Output::None);
+    let console = export(&[endpoint, ("OTEL_TRACES_EXPORTER", "console")]);
+    assert!(console.traces.is_none() && console.output == Output::Text);
+    let both = export(&[("OTEL_TRACES_EXPORTER", "otlp,console")]);
+    assert_eq!(both.traces.unwrap().endpoint, "http://localhost:4318/v1/traces");
+    assert!(both.output == Output::Text && both.metrics.is_none());
+    let own = export(&[("OTEL_TRACES_EXPORTER", "console"), ("SIDELIGHT_OUTPUT", "json")]);
+    assert_eq!(own.output, Output::Json);
+    let (_, warnings) = from_environment(&[("OTEL_TRACES_EXPORTER", "zipkin")]);
+    assert!(warnings[0].contains("OTEL_TRACES_EXPORTER"), "{warnings:?}");
+}
+
+#[test]
+fn other_standard_variables_say_whom_to_be_and_what_to_show() {
+    let (settings, warnings) = from_environment(&[
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "https://base:4318"),
+        ("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", "/own.pem"),
+        ("OTEL_EXPORTER_OTLP_CLIENT_KEY", "/own.key"),
+        ("OTEL_EXPORTER_OTLP_METRICS_CLIENT_KEY", "/metrics.key"),
+        ("OTEL_METRICS_EXEMPLAR_FILTER", "always_off"),
+        ("OTEL_LOG_LEVEL", "DEBUG"),
+    ]);
+    assert!(warnings.is_empty(), "{warnings:?}");
+    let (traces, metrics) = (settings.export.traces.unwrap(), settings.export.metrics.unwrap());
+    assert_eq!(traces.client_certificate, Some("/own.pem".into()));
+    assert_eq!(traces.client_key, Some("/own.key".into()));
+    assert_eq!(metrics.client_key, Some("/metrics.key".into()));
+    assert!(!settings.metrics.exemplars);
+    assert_eq!(settings.log.level, Level::Debug);
+    let (settings, warnings) = from_environment(&[("OTEL_METRICS_EXEMPLAR_FILTER", "always_on")]);
+    assert!(settings.metrics.exemplars && warnings.len() == 1, "{warnings:?}");
+}
+
+#[test]
 fn metrics_are_sent_as_the_standard_variables_say() {
     let (settings, warnings) = from_environment(&[
         ("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", "LowMemory"),

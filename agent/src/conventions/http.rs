@@ -56,15 +56,22 @@ pub(super) fn describe(
     }
 }
 
-pub(super) fn describe_active(http: &Http) -> Vec<(&'static str, Value)> {
-    let target = Target::parse(&http.method, &http.target);
-    vec![
-        (
-            "http.request.method",
-            known_method(&http.method).unwrap_or("_OTHER").into(),
-        ),
-        ("url.scheme", scheme(&target).into()),
-    ]
+pub(super) fn describe_active(http: &Http, endpoints: &Endpoints) -> Vec<(&'static str, Value)> {
+    let call = Call {
+        http,
+        target: Target::parse(&http.method, &http.target),
+        role: Role::Server,
+        endpoints,
+        redact_query: true,
+    };
+    let mut attributes = Attributes::new();
+    attributes.set(
+        "http.request.method",
+        known_method(&http.method).unwrap_or("_OTHER"),
+    );
+    attributes.set("url.scheme", scheme(&call.target));
+    call.describe_server(&mut attributes);
+    attributes.0
 }
 
 /// An exchange as its attributes need it.
@@ -115,10 +122,7 @@ impl Call<'_> {
 
     /// `server.*`, `client.*`, `network.*` and the user agent.
     fn describe_ends(&self, attributes: &mut Attributes) {
-        if let Some(server) = self.server() {
-            attributes.set("server.address", server.host);
-            attributes.set_known("server.port", server.port);
-        }
+        self.describe_server(attributes);
         if self.role == Role::Server && self.endpoints.unix_path.is_none() {
             let client = self.endpoints.peer.map(Address::from);
             attributes.set_known("client.address", client.map(|client| client.host));
@@ -129,6 +133,13 @@ impl Call<'_> {
             format!("1.{}", self.http.minor_version),
         );
         attributes.set_known("user_agent.original", self.http.user_agent.as_deref());
+    }
+
+    fn describe_server(&self, attributes: &mut Attributes) {
+        if let Some(server) = self.server() {
+            attributes.set("server.address", server.host);
+            attributes.set_known("server.port", server.port);
+        }
     }
 
     /// The server by the name under which it was asked for, else by its address.

@@ -59,10 +59,10 @@ pub fn describe(
     }
 }
 
-/// The attributes of a request that is still being served, by
+/// What metrics may say of a request that is still being served, by
 /// <https://opentelemetry.io/docs/specs/semconv/http/http-metrics/#metric-httpserveractive_requests>.
-pub fn describe_active(http: &Http) -> Vec<(&'static str, Value)> {
-    http::describe_active(http)
+pub fn describe_active(http: &Http, endpoints: &Endpoints) -> Vec<(&'static str, Value)> {
+    http::describe_active(http, endpoints)
 }
 
 /// The path of a request as it was sent, without its query; empty where it has none, `*` for the server as a whole.

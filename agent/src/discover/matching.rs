@@ -56,7 +56,7 @@ impl Discovery {
         }
     }
 
-    fn matches(&self, selector: &Selector, process: &Process) -> bool {
+    pub(super) fn matches(&self, selector: &Selector, process: &Process) -> bool {
         match selector {
             Selector::All => true,
             Selector::Service(pattern) => pattern.matches(&process.service_name),

@@ -6,6 +6,7 @@ mod facts;
 mod instance;
 mod matching;
 mod name;
+mod observers;
 mod overrides;
 mod ports;
 mod surroundings;
@@ -99,6 +100,7 @@ pub type Look = (u32, Result<Process, InspectError>);
 pub struct Discovery {
     select: Vec<Selector>,
     exclude: Vec<Selector>,
+    watch_observers: bool,
     services: Vec<ServiceSettings>,
     /// Whether the names of containers have to be known.
     name_containers: bool,
@@ -116,6 +118,7 @@ impl Discovery {
         Self {
             select: settings.select.clone(),
             exclude: settings.exclude.clone(),
+            watch_observers: settings.watch_observers,
             services: settings.services.clone(),
             name_containers: matching::asks_for_containers(settings),
             engine: container::Engine::new(settings.docker_socket.as_deref()),
@@ -178,6 +181,7 @@ impl Discovery {
         process.pid != std::process::id()
             && self.matches_any(&self.select, process)
             && !self.excludes(process)
+            && (self.watch_observers || !observers::is_one(process) || self.is_meant(process))
     }
 
     /// Whether the settings say that this process is not watched, also if its parent is.

@@ -203,6 +203,49 @@ fn a_pid_that_is_used_again_is_not_selected() {
 }
 
 #[test]
+fn what_observes_others_is_watched_only_if_it_is_meant() {
+    let watches = |select: Vec<Selector>, watch_observers: bool, executable: &str, namespace: &str| {
+        let discovery = Discovery::new(&Settings {
+            select,
+            watch_observers,
+            ..Settings::default()
+        });
+        discovery.selects(&Process {
+            pid: 40,
+            executable: PathBuf::from(executable),
+            ports: vec![4317],
+            surroundings: vec![("k8s.namespace.name", namespace.to_owned())],
+            ..Process::default()
+        })
+    };
+    let all = || vec![Selector::All];
+    for (executable, namespace) in [
+        ("/usr/bin/sidelight", "shop"),
+        ("/otelcol-contrib", "shop"),
+        ("/usr/bin/beyla", "shop"),
+        ("/usr/bin/coredns", "kube-system"),
+    ] {
+        assert!(!watches(all(), false, executable, namespace), "{executable}");
+        assert!(watches(all(), true, executable, namespace), "{executable}");
+        assert!(!watches(
+            vec![Selector::Ports(1..=9999)],
+            false,
+            executable,
+            namespace
+        ));
+        let meant = [
+            vec![Selector::Pid(40)],
+            vec![Selector::All, pattern(executable)],
+            vec![rule([Selector::Ports(4317..=4317), pattern(executable)])],
+        ];
+        for select in meant {
+            assert!(watches(select, false, executable, namespace), "{executable}");
+        }
+    }
+    assert!(watches(all(), false, "/usr/bin/vectorise", "shop"));
+}
+
+#[test]
 fn the_agent_is_never_selected() {
     let own = Process {
         pid: std::process::id(),

@@ -11,7 +11,7 @@ use opentelemetry::{
 };
 use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanLinks};
 
-use crate::span::{Span, Status, Value};
+use crate::span::{Span, Status, Value, is_exported};
 
 static SCOPE: LazyLock<InstrumentationScope> = LazyLock::new(|| {
     InstrumentationScope::builder("sidelight")
@@ -43,6 +43,7 @@ pub(super) fn span_data(span: Span) -> SpanData {
         attributes: span
             .attributes
             .into_iter()
+            .filter(|(name, _)| is_exported(name))
             .map(|(name, attribute)| KeyValue::new(name, value(attribute)))
             .collect(),
         dropped_attributes_count: 0,

@@ -38,6 +38,18 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
+    /// The agent's own certificate or key is of no use.
+    #[error(
+        "cannot use {} to be known to the collector: {reason}; give readable PEM files in both \
+         OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE and OTEL_EXPORTER_OTLP_CLIENT_KEY",
+        path.display()
+    )]
+    Own {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// This host has no authorities to trust.
     #[error(
         "cannot check the certificate of {endpoint:?}: {reason}; install the ca-certificates package or give a PEM \

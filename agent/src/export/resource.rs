@@ -3,10 +3,12 @@
 use std::{borrow::Cow, sync::LazyLock};
 
 use opentelemetry::KeyValue;
+use rustix::time::{ClockId, clock_gettime};
 
 use crate::{
     discover::{self, Process, ProcessKey},
     span::Value,
+    utc::utc,
 };
 
 use super::encode;
@@ -64,6 +66,7 @@ fn own(process: &Process) -> Vec<(Cow<'static, str>, Value)> {
             "process.parent_pid",
             (process.parent_pid > 0).then_some(Value::Int(i64::from(process.parent_pid))),
         ),
+        ("process.creation.time", creation_time(process).map(Value::from)),
         ("host.id", HOST_ID.as_deref().map(Value::from)),
         ("host.arch", Some(ARCHITECTURE.into())),
         ("os.type", Some("linux".into())),
@@ -85,20 +88,35 @@ fn own(process: &Process) -> Vec<(Cow<'static, str>, Value)> {
         .collect()
 }
 
+/// When a process started; nothing if that is not known.
+fn creation_time(process: &Process) -> Option<String> {
+    const NANOS_PER_SECOND: u64 = 1_000_000_000;
+    let ticks = process.start_ticks;
+    let nanos = ticks.checked_mul(NANOS_PER_SECOND / procfs::ticks_per_second())?;
+    (ticks > 0).then(|| utc(BOOT_UNIX_NANOS.saturating_add(nanos)))
+}
+
+/// When the kernel started, by the present setting of the clock: said once, so that a resource stays the same.
+static BOOT_UNIX_NANOS: LazyLock<u64> = LazyLock::new(|| {
+    let nanos = |clock| {
+        let time = clock_gettime(clock);
+        time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
+    };
+    nanos(ClockId::Realtime).saturating_sub(nanos(ClockId::Boottime))
+});
+
 /// The agent as a process.
 static AGENT: LazyLock<Process> = LazyLock::new(|| {
     let own = procfs::process::Process::myself().and_then(|own| own.stat());
-    Process {
+    let key = ProcessKey {
         pid: std::process::id(),
+        start_ticks: own.map_or(0, |stat| stat.starttime),
+    };
+    Process {
+        pid: key.pid,
+        start_ticks: key.start_ticks,
         service_name: "sidelight".to_owned(),
-        service_instance_id: own
-            .map(|stat| {
-                discover::instance_id(ProcessKey {
-                    pid: std::process::id(),
-                    start_ticks: stat.starttime,
-                })
-            })
-            .unwrap_or_default(),
+        service_instance_id: discover::instance_id(key),
         executable: std::env::current_exe().unwrap_or_default(),
         ..Process::default()
     }

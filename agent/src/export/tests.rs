@@ -54,6 +54,8 @@ fn otlp(protocol: Protocol, address: SocketAddr) -> Otlp {
         timeout: Duration::from_secs(10),
         compression: Compression::None,
         certificate: None,
+        client_certificate: None,
+        client_key: None,
     }
 }
 
@@ -241,6 +243,89 @@ async fn a_collector_behind_tls_is_reached_and_checked() {
         assert!(receiver.is_idle());
     }
     std::fs::remove_dir_all(&directory).unwrap();
+}
+
+#[tokio::test]
+async fn a_collector_that_asks_who_calls_is_told() {
+    let (certificate, own) = (Certificate::new(), Certificate::new());
+    let directory = std::env::temp_dir().join(format!("sidelight-mtls-{}", std::process::id()));
+    std::fs::create_dir_all(&directory).unwrap();
+    let [trusted, chain, key] = ["trusted.pem", "own.pem", "own.key"].map(|name| directory.join(name));
+    std::fs::write(&trusted, &certificate.certificate).unwrap();
+    std::fs::write(&chain, &own.certificate).unwrap();
+    std::fs::write(&key, &own.key).unwrap();
+    for protocol in PROTOCOLS {
+        let mut receiver = Receiver::start_for(protocol, &certificate, &own).await;
+        let plain = otlp(protocol, receiver.address);
+        let nobody = Otlp {
+            endpoint: plain.endpoint.replace("http://127.0.0.1", "https://localhost"),
+            certificate: Some(trusted.clone()),
+            ..plain
+        };
+        let known = Otlp {
+            client_certificate: Some(chain.clone()),
+            client_key: Some(key.clone()),
+            ..nobody.clone()
+        };
+        let exporters = Exporters::start_with(&known, SWIFT, QUICK).unwrap();
+        exporters.submit(Span::sample(1, 2, None));
+        receiver.next().await;
+        assert_eq!(exporters.shutdown(PATIENCE).await.exported, 1);
+        let exporters = Exporters::start_with(&nobody, SWIFT, QUICK).unwrap();
+        exporters.submit(Span::sample(1, 2, None));
+        until(|| exporters.statistics().retries > 0).await;
+        assert_eq!(exporters.shutdown(Duration::ZERO).await.failed, 1);
+        let half = Otlp {
+            client_key: None,
+            ..known.clone()
+        };
+        let error = Exporters::start_with(&half, SWIFT, QUICK)
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("OTEL_EXPORTER_OTLP_CLIENT_KEY"), "{error}");
+    }
+    std::fs::remove_dir_all(&directory).unwrap();
+}
+
+#[tokio::test]
+async fn the_size_of_a_span_is_that_over_otlp() {
+    use prost::Message as _;
+    let mut receiver = Receiver::start(Protocol::HttpProtobuf, &[]).await;
+    let exporters = start(Protocol::HttpProtobuf, receiver.address, SWIFT);
+    for (parent, status, state) in [
+        (None, Status::Unset, None),
+        (Some(3), Status::Error(String::new()), None),
+        (
+            Some(3),
+            Status::Error("x".repeat(200)),
+            Some("a=1,b=2".to_owned()),
+        ),
+    ] {
+        let mut span = Span::sample(1, 2, parent);
+        span.status = status;
+        span.trace_state = state;
+        span.attributes.extend([
+            ("process.pid", Value::Int(-1)),
+            ("http.response.body.size", Value::Int(70_000)),
+            ("some.flag", Value::Bool(false)),
+            ("sidelight.db.query.text.unknown", Value::Bool(true)),
+            ("url.query", "y".repeat(20_000).as_str().into()),
+            ("user_agent.original", "".into()),
+        ]);
+        let description = crate::conventions::Description {
+            name: span.name.clone(),
+            kind: span.kind.clone(),
+            status: span.status.clone(),
+            attributes: span.attributes.clone(),
+        };
+        let computed =
+            crate::metrics::tempo::size::of_span(&description, parent.is_some(), span.trace_state.as_deref());
+        exporters.submit(span);
+        let request = receiver.next().await;
+        let sent = request.spans().next().unwrap();
+        assert_eq!(computed, sent.encoded_len() as u64, "{sent:#?}");
+    }
+    exporters.shutdown(PATIENCE).await;
 }
 
 #[tokio::test]

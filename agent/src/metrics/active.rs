@@ -21,8 +21,11 @@ const ACTIVE_REQUESTS: NumberMetric = NumberMetric {
     kind: NumberKind::UpDownCounter,
 };
 
-/// The attributes that the conventions want; the server's address is left to the operator's choice there.
-const ATTRIBUTES: [&str; 2] = ["http.request.method", "url.scheme"];
+/// The attributes that the conventions want.
+const ATTRIBUTES: &[&str] = &[METHOD, "url.scheme"];
+/// The same with those that they leave to the operator's choice.
+const WITH_SERVER: &[&str] = &[METHOD, "server.address", "server.port", "url.scheme"];
+const METHOD: &str = "http.request.method";
 
 /// The requests that one process is serving.
 #[derive(Debug, Default)]
@@ -39,11 +42,11 @@ struct Series {
 
 impl Active {
     /// A request was answered: there is a series for its kind, though none of them may be open whenever somebody looks.
-    pub(super) fn answered(&mut self, description: &Description, limit: usize, now: Now) {
+    pub(super) fn answered(&mut self, description: &Description, by_server: bool, limit: usize, now: Now) {
         let attributes = &description.attributes;
-        let is_http = attributes.iter().any(|(name, _)| *name == ATTRIBUTES[0]);
+        let is_http = attributes.iter().any(|(name, _)| *name == METHOD);
         if description.kind == SpanKind::Server && is_http {
-            self.entry(labels(attributes), limit, now);
+            self.entry(labels(attributes, by_server), limit, now);
         }
     }
 
@@ -90,8 +93,10 @@ impl Active {
     }
 }
 
-fn labels(attributes: &[(&'static str, Value)]) -> Labels {
-    let wanted = ATTRIBUTES.iter().filter_map(|name| {
+/// Of a request's attributes those that its series has.
+pub(super) fn labels(attributes: &[(&'static str, Value)], by_server: bool) -> Labels {
+    let names = if by_server { WITH_SERVER } else { ATTRIBUTES };
+    let wanted = names.iter().filter_map(|name| {
         let mut attributes = attributes.iter();
         attributes.find(|(known, _)| known == name).cloned()
     });

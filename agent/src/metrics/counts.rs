@@ -29,7 +29,7 @@ struct Series {
 }
 
 impl Counts {
-    pub(super) fn add(&mut self, labels: Labels, limit: usize, now: Now) {
+    pub(super) fn add(&mut self, labels: Labels, amount: u64, limit: usize, now: Now) {
         let labels = within(&self.series, labels, limit);
         let series = self.series.entry(labels).or_insert_with(|| Series {
             count: Count {
@@ -38,7 +38,7 @@ impl Counts {
             },
             changed: now.monotonic,
         });
-        series.count.value += 1;
+        series.count.value += amount;
         series.changed = now.monotonic;
     }
 

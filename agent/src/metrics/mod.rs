@@ -54,6 +54,8 @@ pub struct Metrics {
     kept: HashSet<ProcessKey>,
     tempo: Option<Tempo>,
     settled: Settled,
+    exemplars: bool,
+    active_by_server: bool,
 }
 
 /// A moment.
@@ -94,12 +96,19 @@ impl Metrics {
             kept: HashSet::default(),
             tempo: settings.tempo.then(|| Tempo::new(settings.limits)),
             settled,
+            exemplars: settings.exemplars,
+            active_by_server: settings.active_by_server,
         }
+    }
+
+    /// Whether spans are shown that stand for values.
+    pub fn shows_exemplars(&self) -> bool {
+        self.exemplars
     }
 
     /// Adds an exchange.
     pub fn add(&mut self, process: &Arc<Process>, measured: &Measured<'_>, now: Now) {
-        let (buckets, limit) = (self.buckets, self.limits.series);
+        let (buckets, limit, by_server) = (self.buckets, self.limits.series, self.active_by_server);
         let of_process = self.of(process);
         // Neighbours in the table have the same attributes.
         let mut shared: Option<(&[&str], Labels)> = None;
@@ -121,7 +130,9 @@ impl Metrics {
             };
             family.add(shape, labels, value, measured.exemplar, now);
         }
-        of_process.active.answered(measured.description, limit, now);
+        of_process
+            .active
+            .answered(measured.description, by_server, limit, now);
     }
 
     /// Adds a span to the metrics in Tempo's names, if they are wanted.
@@ -137,7 +148,9 @@ impl Metrics {
             of_process.active.begin();
         }
         let limit = self.limits.series;
-        for (process, labels) in open {
+        let by_server = self.active_by_server;
+        for (process, attributes) in open {
+            let labels = active::labels(&attributes, by_server);
             self.of(&process).active.add(labels, limit, now);
         }
     }

@@ -4,6 +4,7 @@
 //! `modules/generator/processor/servicegraphs`. As there, a call within the watched programs is counted when both its ends are
 //! known; a call to a database at once; a call whose other end does not come within 10 s goes to or comes from a virtual node.
 
+pub(crate) mod size;
 #[cfg(test)]
 mod tests;
 
@@ -53,6 +54,8 @@ pub struct Placed<'a> {
     pub span_id: SpanId,
     /// Its parent.
     pub parent: Option<SpanId>,
+    /// The header `tracestate` that it came with.
+    pub trace_state: Option<&'a str>,
     /// The span, if it is exported.
     pub exemplar: Option<Exemplar>,
 }
@@ -62,6 +65,7 @@ pub struct Placed<'a> {
 pub(super) struct Tempo {
     limits: MetricsLimits,
     spans: Family,
+    sizes: Counts,
     requests: Counts,
     failed: Counts,
     server_seconds: Family,
@@ -122,6 +126,7 @@ impl Tempo {
         Self {
             limits,
             spans: Family::default(),
+            sizes: Counts::default(),
             requests: Counts::default(),
             failed: Counts::default(),
             server_seconds: Family::default(),
@@ -177,8 +182,9 @@ impl Tempo {
         ] {
             family.forget(old);
         }
-        self.requests.forget(old);
-        self.failed.forget(old);
+        for counts in [&mut self.sizes, &mut self.requests, &mut self.failed] {
+            counts.forget(old);
+        }
     }
 
     pub(super) fn snapshot(&self) -> Snapshot {
@@ -229,6 +235,11 @@ impl Tempo {
                     self.spans.series().into_iter().map(calls).collect(),
                 ),
                 count(
+                    "traces_spanmetrics_size",
+                    "Total size of spans in bytes, as they are over OTLP",
+                    self.sizes.series(),
+                ),
+                count(
                     "traces_service_graph_request",
                     "Total count of requests between two nodes",
                     self.requests.series(),
@@ -265,6 +276,8 @@ impl Tempo {
         let seconds = placed.nanos as f64 / NANOS_PER_SECOND;
         let shape = self.shape(LATENCY_SECONDS);
         self.spans.add(shape, &labels, seconds, placed.exemplar, now);
+        let bytes = size::of_span(placed.description, placed.parent.is_some(), placed.trace_state);
+        self.sizes.add(labels, bytes, self.limits.series, now);
     }
 
     /// A call to a database has one span: what serves it is known from that.
@@ -331,9 +344,9 @@ impl Tempo {
             ("connection_type", connection_type.into()),
         ];
         let (shape, limit) = (self.shape(GRAPH_SECONDS), self.limits.series);
-        self.requests.add(labels.clone(), limit, now);
+        self.requests.add(labels.clone(), 1, limit, now);
         if client.failed || server.failed {
-            self.failed.add(labels.clone(), limit, now);
+            self.failed.add(labels.clone(), 1, limit, now);
         }
         for (end, family) in [
             (server, &mut self.server_seconds),

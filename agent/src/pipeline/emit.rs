@@ -173,7 +173,7 @@ impl Spans {
         let now = self.now(now);
         let Some(metrics) = &mut self.metrics else { return };
         let exchange = &placed.located.exchange;
-        let exemplar = kept.then(|| Exemplar {
+        let exemplar = (kept && metrics.shows_exemplars()).then(|| Exemplar {
             trace_id: placed.trace_id,
             span_id: placed.span_id,
             unix_nanos: self.clock.unix_nanos(exchange.ended),
@@ -191,6 +191,7 @@ impl Spans {
             trace_id: placed.trace_id,
             span_id: placed.span_id,
             parent: placed.parent.ok(),
+            trace_state: placed.trace_state.as_deref(),
             exemplar,
         };
         metrics.add_span(&placed, now);

@@ -3,6 +3,7 @@
 //! Each test is one whole scenario. What a machine lacks is said as the reason of a skip. `SIDELIGHT_TEST_FULL=1` runs the load
 //! tests in their long form; with `SIDELIGHT_TEST_VERBOSE=1` a failed test shows all that the agent saw.
 
+mod backends;
 mod children;
 mod dashboards;
 mod databases;
@@ -100,6 +101,7 @@ fn main() -> Result<ExitCode> {
         otlp::cases(),
         otlp_metrics::cases(),
         metrics::cases(),
+        backends::cases(),
         own_sdk::cases(),
         times::cases(),
         load::cases(),

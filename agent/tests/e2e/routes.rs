@@ -12,7 +12,7 @@ use anyhow::{Context as _, Result, ensure};
 use crate::{
     Case,
     harness::{
-        agent::{self, Agent},
+        agent::{self, Agent, Report},
         apps::{self, Server},
         client::{Address, Connection},
         lab::{Lab, Need, source},
@@ -73,10 +73,10 @@ pub(crate) fn cases() -> Vec<Case> {
 }
 
 /// Asks for each path and demands a span with its route, and a name that says it.
-fn check(server: &Server, taken: &[Taken], options: &[&str]) -> Result<()> {
+fn check(server: &Server, taken: &[Taken], options: &[&str]) -> Result<Report> {
     let agent = Agent::attach_with(&[server.pid()], options)?;
     ask(&agent, &server.address, taken)?;
-    agent.stop().map(drop)
+    agent.stop()
 }
 
 fn ask(agent: &Agent, address: &Address, taken: &[Taken]) -> Result<()> {
@@ -126,23 +126,34 @@ fn demo(lab: &Lab) -> Result<()> {
         .env("FASTAPI_URL", fastapi.url()?)
         .env("GOLANG_URL", golang.url()?);
     let flask = start(command, "flask-app")?;
-    check(
+    let named = |server: &Server, service: &str, taken: &[Taken]| {
+        for span in check(server, taken, &[])?.only(Span::is_served) {
+            let name = span.resource.get("service.name").and_then(|name| name.as_str());
+            ensure!(name == Some(service), "{name:?} and not {service}");
+        }
+        anyhow::Ok(())
+    };
+    named(
         &flask,
+        "flask-app",
         &[
             ("GET", "/users", Some("/users")),
             ("GET", "/user/alice", Some("/user/<username>")),
             ("GET", "/nowhere", None),
         ],
-        &[],
     )?;
-    check(&fastapi, &[("GET", "/users/1", Some("/users/{user_id}"))], &[])?;
-    check(
+    named(
+        &fastapi,
+        "fastapi-app",
+        &[("GET", "/users/1", Some("/users/{user_id}"))],
+    )?;
+    named(
         &golang,
+        "golang-app",
         &[
             ("GET", "/albums", Some("/albums")),
             ("GET", "/albums/1", Some("/albums/{id}")),
         ],
-        &[],
     )
 }
 
@@ -215,6 +226,7 @@ fn fastapi(_lab: &Lab) -> Result<()> {
         ],
         &[],
     )
+    .map(drop)
 }
 
 const CHI: &[Taken] = &[
@@ -321,7 +333,7 @@ fn routers(lab: &Lab, router: &str, taken: &[Taken]) -> Result<()> {
     }
     let program = built.clone().unwrap_or_default();
     drop(built);
-    check(&serve(&program, &["-router", router])?, taken, &[])
+    check(&serve(&program, &["-router", router])?, taken, &[]).map(drop)
 }
 
 /// Without a framework that is known: what the operator named, and what the path looks like.
@@ -342,7 +354,7 @@ fn named(lab: &Lab) -> Result<()> {
     ];
     check(&server, &taken, &["--config", &settings])?;
     std::fs::write(&*settings, "routes:\n  heuristic: false\n")?;
-    check(&server, &[("GET", "/orders/42", None)], &["--config", &settings])
+    check(&server, &[("GET", "/orders/42", None)], &["--config", &settings]).map(drop)
 }
 
 fn many_paths(lab: &Lab) -> Result<()> {
@@ -367,7 +379,8 @@ fn many_paths(lab: &Lab) -> Result<()> {
     let load = Load {
         address: server.address.clone(),
         requests,
-        concurrency: 16,
+        // As many at once as an agent that was not optimised keeps up with.
+        concurrency: 2,
         keep_alive: true,
         request: &|number| ("GET", format!("/page/{}", word(number))),
     };

@@ -1,7 +1,9 @@
 //! What the demo and the tests stand on: looked for on the machine, else installed below `target/tools`.
 
 pub(crate) mod apt;
+pub(crate) mod backends;
 pub(crate) mod bpf_linker;
+pub(crate) mod collector;
 pub(crate) mod cross;
 pub(crate) mod go;
 pub(crate) mod mounts;

@@ -112,4 +112,18 @@ pub(super) static ROWS: &[Setting] = &[
         "false",
         |draft, text| set(&mut draft.settings.metrics.program_runs, parse::boolean(text)),
     ),
+    one(
+        "metrics.exemplars",
+        None,
+        "SIDELIGHT_METRICS_EXEMPLARS",
+        "true",
+        |draft, text| set(&mut draft.settings.metrics.exemplars, parse::boolean(text)),
+    ),
+    one(
+        "metrics.active_by_server",
+        None,
+        "SIDELIGHT_METRICS_ACTIVE_BY_SERVER",
+        "false",
+        |draft, text| set(&mut draft.settings.metrics.active_by_server, parse::boolean(text)),
+    ),
 ];

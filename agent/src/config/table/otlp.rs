@@ -1,13 +1,13 @@
 //! Where spans and metrics are sent over OTLP.
 
-use super::{Setting, one, set};
+use super::{Setting, list, one, set};
 use crate::config::{
-    choices::{COMPRESSIONS, PROTOCOLS},
+    choices::{COMPRESSIONS, PROTOCOLS, TRACES_EXPORTERS},
     draft::Endpoint,
     parse,
 };
 
-/// The settings of both signals, then those of one.
+/// The settings of both signals, those of one, and whether spans take this way.
 pub(super) static ROWS: &[Setting] = &[
     one(
         "otlp.endpoint",
@@ -60,6 +60,20 @@ pub(super) static ROWS: &[Setting] = &[
         "SIDELIGHT_OTLP_CERTIFICATE",
         "",
         |draft, text| draft.otlp(|signal| &mut signal.certificate, Ok(text.into())),
+    ),
+    one(
+        "otlp.client_certificate",
+        None,
+        "SIDELIGHT_OTLP_CLIENT_CERTIFICATE",
+        "",
+        |draft, text| draft.otlp(|signal| &mut signal.client_certificate, Ok(text.into())),
+    ),
+    one(
+        "otlp.client_key",
+        None,
+        "SIDELIGHT_OTLP_CLIENT_KEY",
+        "",
+        |draft, text| draft.otlp(|signal| &mut signal.client_key, Ok(text.into())),
     ),
     one(
         "otlp.traces.endpoint",
@@ -119,6 +133,20 @@ pub(super) static ROWS: &[Setting] = &[
         |draft, text| set(&mut draft.traces.certificate, Ok(Some(text.into()))),
     ),
     one(
+        "otlp.traces.client_certificate",
+        None,
+        "SIDELIGHT_OTLP_TRACES_CLIENT_CERTIFICATE",
+        "",
+        |draft, text| set(&mut draft.traces.client_certificate, Ok(Some(text.into()))),
+    ),
+    one(
+        "otlp.traces.client_key",
+        None,
+        "SIDELIGHT_OTLP_TRACES_CLIENT_KEY",
+        "",
+        |draft, text| set(&mut draft.traces.client_key, Ok(Some(text.into()))),
+    ),
+    one(
         "otlp.metrics.endpoint",
         None,
         "SIDELIGHT_OTLP_METRICS_ENDPOINT",
@@ -174,5 +202,26 @@ pub(super) static ROWS: &[Setting] = &[
         "SIDELIGHT_OTLP_METRICS_CERTIFICATE",
         "",
         |draft, text| set(&mut draft.metrics.certificate, Ok(Some(text.into()))),
+    ),
+    one(
+        "otlp.metrics.client_certificate",
+        None,
+        "SIDELIGHT_OTLP_METRICS_CLIENT_CERTIFICATE",
+        "",
+        |draft, text| set(&mut draft.metrics.client_certificate, Ok(Some(text.into()))),
+    ),
+    one(
+        "otlp.metrics.client_key",
+        None,
+        "SIDELIGHT_OTLP_METRICS_CLIENT_KEY",
+        "",
+        |draft, text| set(&mut draft.metrics.client_key, Ok(Some(text.into()))),
+    ),
+    list(
+        "traces.exporter",
+        None,
+        "SIDELIGHT_TRACES_EXPORTER",
+        "otlp, if an endpoint is set",
+        |draft, text| draft.traces_exporter(parse::choice(text, TRACES_EXPORTERS)),
     ),
 ];

@@ -1,6 +1,6 @@
 //! Which processes are watched.
 
-use super::{Setting, list, one};
+use super::{Setting, list, one, set};
 use crate::config::{Pattern, Selector, parse};
 
 /// The key that selects all.
@@ -53,6 +53,18 @@ pub(super) static ROWS: &[Setting] = &[
             } else {
                 Ok(())
             }
+        },
+    ),
+    one(
+        "exclude.observers",
+        None,
+        "SIDELIGHT_EXCLUDE_OBSERVERS",
+        "true",
+        |draft, text| {
+            set(
+                &mut draft.settings.watch_observers,
+                parse::boolean(text).map(|exclude| !exclude),
+            )
         },
     ),
     list(

@@ -357,6 +357,8 @@ fn exporter(address: SocketAddr, temporality: Temporality) -> (MetricsExporter, 
         timeout: Duration::from_secs(10),
         compression: Compression::None,
         certificate: None,
+        client_certificate: None,
+        client_key: None,
     };
     let periodic = Periodic {
         interval: Duration::from_millis(10),

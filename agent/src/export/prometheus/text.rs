@@ -172,8 +172,8 @@ impl Page {
         };
         let metric = first.metric;
         let unit = unit(metric.unit);
-        let name = named(metric.name, unit);
         let is_counter = metric.kind == NumberKind::Counter;
+        let name = named(&plural(metric.name), unit);
         let head = if is_counter {
             Head::counter(&name, metric.description)
         } else {
@@ -269,6 +269,14 @@ fn identity(process: &Process) -> Set {
     labels.add_text("job", &job);
     labels.add_text("instance", &process.service_instance_id);
     labels
+}
+
+/// `process.thread.count` is `process.threads`: Prometheus keeps the word count for histograms.
+fn plural(name: &str) -> Cow<'_, str> {
+    match name.strip_suffix(".count") {
+        Some(counted) => format!("{counted}s").into(),
+        None => name.into(),
+    }
 }
 
 /// `http.server.request.duration` in seconds is `http_server_request_duration_seconds`; what is only counted has no unit.

@@ -29,7 +29,10 @@ use opentelemetry_proto::tonic::{
     trace::v1::{ResourceSpans, Span},
 };
 use prost::Message as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
+use rustls::{
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
+    server::WebPkiClientVerifier,
+};
 use tokio::{
     net::TcpListener,
     sync::mpsc,
@@ -100,7 +103,7 @@ struct Book {
 /// A certificate for `localhost` and its key, both PEM.
 pub(super) struct Certificate {
     pub(super) certificate: String,
-    key: String,
+    pub(super) key: String,
 }
 
 impl Certificate {
@@ -126,6 +129,27 @@ impl Receiver {
         answers: &[Answer],
         certificate: Option<&Certificate>,
     ) -> Self {
+        let acceptor = certificate.map(|certificate| acceptor(protocol, certificate, None));
+        Self::listen(protocol, address, answers, acceptor).await
+    }
+
+    /// Listens with TLS for those alone that have the certificate of `caller`.
+    pub(super) async fn start_for(
+        protocol: Protocol,
+        certificate: &Certificate,
+        caller: &Certificate,
+    ) -> Self {
+        let address = (Ipv4Addr::LOCALHOST, 0).into();
+        let acceptor = acceptor(protocol, certificate, Some(caller));
+        Self::listen(protocol, address, &[], Some(acceptor)).await
+    }
+
+    async fn listen(
+        protocol: Protocol,
+        address: SocketAddr,
+        answers: &[Answer],
+        acceptor: Option<TlsAcceptor>,
+    ) -> Self {
         let listener = TcpListener::bind(address).await.unwrap();
         let address = listener.local_addr().unwrap();
         let (sender, received) = mpsc::unbounded_channel();
@@ -134,7 +158,6 @@ impl Receiver {
             received: sender,
             answers,
         };
-        let acceptor = certificate.map(|certificate| acceptor(protocol, certificate));
         let task = tokio::spawn(serve(protocol, listener, book, acceptor));
         Self {
             address,
@@ -294,16 +317,24 @@ fn partly(rejected_spans: i64) -> ExportTraceServiceResponse {
     }
 }
 
-fn acceptor(protocol: Protocol, certificate: &Certificate) -> TlsAcceptor {
+fn acceptor(protocol: Protocol, certificate: &Certificate, caller: Option<&Certificate>) -> TlsAcceptor {
     let chain = vec![CertificateDer::from_pem_slice(certificate.certificate.as_bytes()).unwrap()];
     let key = PrivateKeyDer::from_pem_slice(certificate.key.as_bytes()).unwrap();
-    let mut config =
-        rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(chain, key)
-            .unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(Arc::clone(&provider))
+        .with_safe_default_protocol_versions()
+        .unwrap();
+    let config = match caller {
+        None => config.with_no_client_auth(),
+        Some(caller) => {
+            let mut roots = rustls::RootCertStore::empty();
+            let caller = CertificateDer::from_pem_slice(caller.certificate.as_bytes()).unwrap();
+            roots.add(caller).unwrap();
+            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
+            config.with_client_cert_verifier(verifier.build().unwrap())
+        }
+    };
+    let mut config = config.with_single_cert(chain, key).unwrap();
     if protocol == Protocol::Grpc {
         config.alpn_protocols.push(b"h2".to_vec());
     }

@@ -35,6 +35,7 @@ fn add(tempo: &mut Tempo, service: &str, description: &Description, id: u64, par
         trace_id: TraceId::from(7_u128),
         span_id: SpanId::from(id),
         parent: parent.map(SpanId::from),
+        trace_state: None,
         exemplar: None,
     };
     tempo.add(&placed, now(at));

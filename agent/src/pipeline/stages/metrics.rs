@@ -7,7 +7,7 @@ use agent_protocols::exchange::Http;
 use super::Stages;
 use crate::{
     capture::monotonic_nanos,
-    conventions,
+    conventions::{self, Endpoints},
     discover::Process,
     metrics::{Asked, Labels, OfAgent, Snapshot},
 };
@@ -56,7 +56,9 @@ impl Stages {
     /// The requests that watched processes are serving.
     fn requests_served(&mut self) -> Vec<(Arc<Process>, Labels)> {
         let mut served = Vec::new();
-        let see = |pid, http: &Http| served.push((pid, conventions::describe_active(http)));
+        let see = |pid, http: &Http, endpoints: &Endpoints| {
+            served.push((pid, conventions::describe_active(http, endpoints)));
+        };
         self.flow.connections.requests_served(see);
         let processes = &mut self.programs.processes;
         let of_running = |(pid, labels): (u32, Labels)| {

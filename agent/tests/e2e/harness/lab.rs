@@ -27,6 +27,10 @@ pub(crate) enum Need {
     Version(&'static str),
     /// A `CPython` of this version with its library beside it, as pyenv installs them.
     Pyenv(&'static str),
+    /// OpenTelemetry's Collector.
+    Collector,
+    /// Prometheus, its checker, and `VictoriaMetrics`.
+    Backends,
     /// PostgreSQL's server programs.
     Postgres,
     /// A Docker engine, which is fetched where packages can be had.
@@ -85,6 +89,11 @@ impl Lab {
                 (!found).then(|| format!("{file} could not be had: `cargo xtask test` says why"))
             }),
             Need::Pyenv(version) => Self::pyenv(version).err().map(|error| format!("{error:#}")),
+            Need::Collector => unset("SIDELIGHT_TEST_COLLECTOR", "OpenTelemetry's Collector"),
+            Need::Backends => unset(
+                "SIDELIGHT_TEST_BACKENDS",
+                "the folder with prometheus, promtool and victoria-metrics",
+            ),
             Need::Postgres => unset(
                 "SIDELIGHT_TEST_PG_BIN",
                 "the folder with PostgreSQL's initdb and postgres",
@@ -117,6 +126,16 @@ impl Lab {
     /// The folder of OpenTelemetry's SDK for Python.
     pub(crate) fn opentelemetry() -> Result<PathBuf> {
         from_environment("SIDELIGHT_TEST_OPENTELEMETRY")
+    }
+
+    /// OpenTelemetry's Collector.
+    pub(crate) fn collector() -> Result<PathBuf> {
+        from_environment("SIDELIGHT_TEST_COLLECTOR")
+    }
+
+    /// Prometheus, promtool or `VictoriaMetrics`, by the program's name.
+    pub(crate) fn backend(program: &str) -> Result<PathBuf> {
+        Ok(from_environment("SIDELIGHT_TEST_BACKENDS")?.join(program))
     }
 
     /// A file among other versions of the runtimes.

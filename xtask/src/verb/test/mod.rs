@@ -89,10 +89,15 @@ impl Laboratory {
                     )
                 }),
             );
-            offer(
-                "SIDELIGHT_TEST_GO",
-                progress.step("Go toolchain", |step| setup::go::ensure(workspace, &python, step)),
-            );
+            let go = progress.step("Go toolchain", |step| setup::go::ensure(workspace, &python, step));
+            if let Some(go) = offer("SIDELIGHT_TEST_GO", go) {
+                offer(
+                    "SIDELIGHT_TEST_COLLECTOR",
+                    progress.step("OpenTelemetry's Collector", |step| {
+                        setup::collector::ensure(workspace, &go, step)
+                    }),
+                );
+            }
             offer(
                 "SIDELIGHT_TEST_VERSIONS",
                 setup::versions::ensure(workspace, &python, soak, progress),
@@ -101,6 +106,12 @@ impl Laboratory {
         offer(
             "SIDELIGHT_TEST_PG_BIN",
             progress.step("PostgreSQL server", setup::postgres::ensure),
+        );
+        offer(
+            "SIDELIGHT_TEST_BACKENDS",
+            progress.step("Prometheus and VictoriaMetrics", |step| {
+                setup::backends::ensure(workspace, step)
+            }),
         );
         if let Err(error) = progress.step("kernel file systems", setup::mounts::ensure) {
             progress.say(format!("          {error:#}"));
