@@ -14,6 +14,7 @@ use crate::stack::engine::Engine;
 use crate::stack::images;
 use crate::stack::project::Project;
 use crate::stack::spans::{self, Link};
+use crate::sys;
 use crate::workspace::Workspace;
 
 const PRIVILEGED: [&str; 3] = [
@@ -52,32 +53,67 @@ const SCENARIOS: [(&str, [Link; 4]); 2] = [
     ),
 ];
 
-/// Both requests with both variants of the agent's container; ends everything that it started.
+/// An engine with the images that a registry would give, and the programs that the build's first stages would compile.
+pub(crate) struct Laboratory {
+    engine: Engine,
+}
+
+/// A scenario and what came of it.
+type Outcome = (String, Result<()>);
+
+/// Runs the scenarios; ends everything that it started.
 pub(crate) fn run(workspace: &Workspace, progress: &Progress) -> Result<()> {
-    binaries(workspace, progress)?;
-    progress.step("kernel file systems", setup::mounts::ensure)?;
-    let engine = progress.step("Docker engine", |step| Engine::start(workspace, step))?;
-    for image in [images::PYTHON, images::POSTGRES] {
-        progress.step(image.name, |step| image.ensure(workspace, &engine, step))?;
-    }
-    let project = progress.step("docker compose up", |step| {
-        Project::up(workspace, &engine, &PRIVILEGED, &["flask-app", "sidelight"], step)
-    })?;
-    for (path, links) in &SCENARIOS {
-        progress.step(format!("{path}, privileged"), |step| {
-            traced(&project, path, links, step)
-        })?;
-    }
-    progress.step("the agent with named capabilities", |step| {
-        project.replace(&LEAST_PRIVILEGE, "sidelight", step)?;
-        project.replace(&LEAST_PRIVILEGE, COLLECTOR, step)
-    })?;
-    for (path, links) in &SCENARIOS {
-        progress.step(format!("{path}, named capabilities"), |step| {
-            traced(&project, path, links, step)
-        })?;
+    let outcomes = Laboratory::ensure(workspace, progress)?.scenarios(workspace, progress)?;
+    for (name, outcome) in outcomes {
+        outcome.with_context(|| format!("{name} failed"))?;
     }
     Ok(())
+}
+
+impl Laboratory {
+    /// Gets all that is missing; an error says what cannot be had.
+    pub(crate) fn ensure(workspace: &Workspace, progress: &Progress) -> Result<Self> {
+        if !sys::is_root() {
+            bail!("a Docker engine of its own needs root");
+        }
+        progress.step("kernel file systems", setup::mounts::ensure)?;
+        binaries(workspace, progress)?;
+        let engine = progress.step("Docker engine", |step| Engine::start(workspace, step))?;
+        for image in [images::PYTHON, images::POSTGRES] {
+            progress.step(image.name, |step| image.ensure(workspace, &engine, step))?;
+        }
+        Ok(Self { engine })
+    }
+
+    /// Both requests with both variants of the agent's container.
+    pub(crate) fn scenarios(&self, workspace: &Workspace, progress: &Progress) -> Result<Vec<Outcome>> {
+        let project = progress.step("docker compose up", |step| {
+            Project::up(
+                workspace,
+                &self.engine,
+                &PRIVILEGED,
+                &["flask-app", "sidelight"],
+                step,
+            )
+        })?;
+        let mut outcomes = requests(&project, "privileged", progress);
+        progress.step("the agent with named capabilities", |step| {
+            project.replace(&LEAST_PRIVILEGE, "sidelight", step)?;
+            // Afterwards, so that the new one gets nothing of the agent before.
+            project.replace(&LEAST_PRIVILEGE, COLLECTOR, step)
+        })?;
+        outcomes.extend(requests(&project, "least_privilege", progress));
+        Ok(outcomes)
+    }
+}
+
+fn requests(project: &Project<'_>, variant: &str, progress: &Progress) -> Vec<Outcome> {
+    let one = |(path, links): &(&str, [Link; 4])| {
+        let name = format!("{variant}{}", path.replace('/', "::"));
+        let outcome = progress.step(&name, |step| traced(project, path, links, step));
+        (name, outcome)
+    };
+    SCENARIOS.iter().map(one).collect()
 }
 
 /// What the build's first stages would compile.
