@@ -44,7 +44,7 @@ const CAPABILITIES: [(&str, u8, bool, &str); 6] = [
         "CAP_SYS_ADMIN",
         CAP_SYS_ADMIN,
         true,
-        "to mount tracefs where it is not mounted; not needed otherwise",
+        "to probe interpreters and Go programs (PERFMON is enough before 6.16), and to mount tracefs",
     ),
 ];
 

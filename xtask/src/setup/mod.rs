@@ -10,6 +10,7 @@ pub(crate) mod postgres;
 pub(crate) mod private_apt;
 pub(crate) mod python;
 pub(crate) mod rust_src;
+pub(crate) mod validators;
 pub(crate) mod versions;
 pub(crate) mod witnesses;
 

@@ -1,5 +1,6 @@
 //! `cargo xtask test`: everything that can be tested on this machine.
 
+mod deployment;
 mod outcome;
 mod suites;
 
@@ -27,6 +28,7 @@ pub(crate) fn run(workspace: &Workspace, progress: &Progress, request: &Request)
     let mut outcome = Outcome::default();
     let laboratory = Laboratory::equip(workspace, progress, request.soak);
     suites::run(workspace, progress, request, &laboratory, &mut outcome)?;
+    deployment::run(workspace, progress, request.filter.as_deref(), &mut outcome)?;
     if request
         .filter
         .as_deref()
