@@ -6,6 +6,7 @@ export PATH="/usr/lib/postgresql/17/bin:$PATH"
 data=/var/lib/postgresql/data
 
 if [ "$(id -u)" = 0 ]; then
+    grep -q "^postgres:" /etc/passwd || echo "postgres:x:999:999::/var/lib/postgresql:/bin/sh" >> /etc/passwd
     mkdir -p "$data" /var/run/postgresql
     chown -R 999:999 "$data" /var/run/postgresql
     exec setpriv --reuid=999 --regid=999 --clear-groups "$0" "$@"

@@ -31,8 +31,8 @@ const START: Duration = Duration::from_mins(1);
 pub(crate) struct Engine {
     folder: PathBuf,
     tools: PathBuf,
-    // Dropped last of all that use it.
-    _daemon: Process,
+    /// Its own containerd goes with it.
+    daemon: Process,
 }
 
 impl Engine {
@@ -65,18 +65,12 @@ impl Engine {
         let mut engine = Self {
             folder,
             tools,
-            _daemon: daemon,
+            daemon,
         };
-        let version = engine.docker().arg("version");
-        let line = version.line();
-        drop(version);
         let (tools, folder) = (engine.tools.clone(), engine.folder.clone());
-        engine
-            ._daemon
-            .wait_until("answering", START, || {
-                client(&tools, &folder).arg("version").output().is_ok()
-            })
-            .with_context(|| format!("waiting for `{line}`"))?;
+        engine.daemon.wait_until("answering", START, || {
+            client(&tools, &folder).arg("version").output().is_ok()
+        })?;
         Ok(engine)
     }
 
@@ -90,9 +84,13 @@ impl Engine {
         self.folder.join("socket")
     }
 
-    /// Whether it has that image.
-    pub(crate) fn has(&self, image: &str) -> bool {
-        self.docker().args(["image", "inspect", image]).output().is_ok()
+    /// What a label of an image says, when it has that image.
+    pub(crate) fn label(&self, image: &str, label: &str) -> Option<String> {
+        let format = format!("--format={{{{index .Config.Labels \"{label}\"}}}}");
+        self.docker()
+            .args(["image", "inspect", &format, image])
+            .output()
+            .ok()
     }
 }
 

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use sha2::{Digest as _, Sha256};
 
 use super::engine::Engine;
 use crate::command::Cmd;
@@ -12,6 +13,8 @@ use crate::setup::packages::{self, Wanted};
 use crate::workspace::Workspace;
 
 const SUITE: &str = "trixie";
+/// The label that says what an image was made of.
+const RECIPE: &str = "sidelight.recipe";
 const CERTIFICATES: &str = "etc/ssl/certs/ca-certificates.crt";
 /// What every image has.
 const BASE: [&str; 4] = ["base-files", "base-passwd", "dash", "coreutils"];
@@ -53,7 +56,11 @@ pub(crate) const POSTGRES: Image = Image {
 impl Image {
     /// Makes sure that the engine has it.
     pub(crate) fn ensure(&self, workspace: &Workspace, engine: &Engine, step: &Step) -> Result<()> {
-        if engine.has(self.name) {
+        let recipe = self.recipe(workspace)?;
+        if engine
+            .label(self.name, RECIPE)
+            .is_some_and(|found| found == recipe)
+        {
             return Ok(());
         }
         let root = self.root(workspace, step)?;
@@ -67,7 +74,13 @@ impl Image {
             .arg(".")
             .run(step)?;
         step.detail("importing");
-        let changes = self.changes.iter().flat_map(|change| ["--change", change]);
+        let label = format!("LABEL {RECIPE}={recipe}");
+        let changes = self
+            .changes
+            .iter()
+            .copied()
+            .chain([label.as_str()])
+            .flat_map(|change| ["--change", change]);
         engine
             .docker()
             .arg("import")
@@ -76,6 +89,19 @@ impl Image {
             .arg(self.name)
             .run(step)?;
         fs::remove_file(&archive).with_context(|| format!("removing {}", archive.display()))
+    }
+
+    /// What it is made of, as one word.
+    fn recipe(&self, workspace: &Workspace) -> Result<String> {
+        let mut hash = Sha256::new();
+        hash.update(format!(
+            "{SUITE} {BASE:?} {:?} {:?} {:?}",
+            self.packages, self.links, self.changes
+        ));
+        for (file, _) in self.files {
+            hash.update(fs::read(workspace.root.join(file)).with_context(|| format!("reading {file}"))?);
+        }
+        Ok(format!("{:x}", hash.finalize()))
     }
 
     /// Its files, below `target/tools`.

@@ -34,7 +34,8 @@ impl<'a> Project<'a> {
             .compose()
             .args(["up", "--detach", "--build", "--quiet-pull"])
             .args(services)
-            .run(step)?;
+            .run(step)
+            .with_context(|| format!("the services said:\n{}", project.last_words()))?;
         Ok(project)
     }
 
@@ -56,6 +57,12 @@ impl<'a> Project<'a> {
         ensure!(!id.is_empty(), "{service} is not running");
         let format = "--format={{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}";
         self.engine.docker().args(["inspect", format, &id]).output()
+    }
+
+    /// The end of what each service wrote.
+    fn last_words(&self) -> String {
+        self.output(&["logs", "--no-color", "--tail", "15"])
+            .unwrap_or_else(|error| format!("{error:#}"))
     }
 
     fn output(&self, arguments: &[&str]) -> Result<String> {

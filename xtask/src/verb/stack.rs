@@ -29,7 +29,7 @@ const LEAST_PRIVILEGE: [&str; 4] = [
     "deploy/local/test.yaml",
 ];
 const COLLECTOR: &str = "otel-collector";
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Path at flask-app, and the chain of its trace.
 const SCENARIOS: [(&str, [Link; 4]); 2] = [
@@ -146,19 +146,17 @@ fn traced(project: &Project<'_>, path: &str, links: &[Link], step: &Step) -> Res
     let url = format!("http://{}:8001{path}", project.address("flask-app")?);
     let since = Instant::now();
     loop {
-        Cmd::new("curl")
+        let answer = Cmd::new("curl")
             .args([
                 "-sS",
-                "--fail",
+                "--fail-with-body",
                 "--noproxy",
                 "*",
                 "--max-time",
                 "20",
-                "-o",
-                "/dev/null",
                 &url,
             ])
-            .output()?;
+            .output();
         let spans = spans::parse(&project.logs(COLLECTOR)?);
         step.detail(&format!("{} spans", spans.len()));
         if spans::chain(&spans, links).is_some() {
@@ -166,7 +164,7 @@ fn traced(project: &Project<'_>, path: &str, links: &[Link], step: &Step) -> Res
         }
         if since.elapsed() > PATIENCE {
             bail!(
-                "no trace of {path} has the chain {links:?}; the collector got {spans:#?}; the agent said:\n{}",
+                "no trace of {path} has the chain {links:?}; it was answered with {answer:?}; the collector got {spans:#?}; the agent said:\n{}",
                 project.logs("sidelight")?
             );
         }
