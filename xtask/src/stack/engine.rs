@@ -79,9 +79,9 @@ impl Engine {
         client(&self.tools, &self.folder)
     }
 
-    /// Where it listens.
-    pub(crate) fn socket(&self) -> PathBuf {
-        self.folder.join("socket")
+    /// Where it keeps its containers.
+    pub(crate) fn data(&self) -> PathBuf {
+        self.folder.join("data")
     }
 
     /// What a label of an image says, when it has that image.

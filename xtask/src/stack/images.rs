@@ -35,7 +35,7 @@ pub(crate) struct Image {
 pub(crate) const PYTHON: Image = Image {
     name: "python:3.13-slim-trixie",
     folder: "python",
-    packages: &["python3.13", "python3.13-venv"],
+    packages: &["python3.13", "python3.13-venv", "libstdc++6"],
     files: &[],
     links: &[
         ("/usr/bin/python3.13", "usr/bin/python"),

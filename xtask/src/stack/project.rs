@@ -1,7 +1,5 @@
 //! The Compose project: up, asked, down.
 
-use std::path::Path;
-
 use anyhow::{Context, Result, ensure};
 
 use super::engine::Engine;
@@ -85,8 +83,6 @@ impl Drop for Project<'_> {
 
 fn compose(workspace: &Workspace, engine: &Engine, files: &[&str]) -> Cmd {
     let build = workspace.target.join("stack/build");
-    // As the agent sees it: through the first process of the host.
-    let socket = Path::new("/proc/1/root").join(engine.socket().strip_prefix("/").unwrap_or(Path::new("")));
     let files = files.iter().flat_map(|file| ["--file", file]);
     engine
         .docker()
@@ -94,6 +90,6 @@ fn compose(workspace: &Workspace, engine: &Engine, files: &[&str]) -> Cmd {
         .args(files)
         .dir(&workspace.root)
         .env("LOCAL_BUILD", build)
-        .env("LOCAL_DOCKER_SOCKET", socket)
+        .env("DOCKER_DATA_ROOT", engine.data())
         .env("COMPOSE_PROGRESS", "plain")
 }
