@@ -8,6 +8,7 @@ mod progress;
 mod readme;
 mod setup;
 mod source_hash;
+mod stack;
 mod sys;
 mod verb;
 mod vm;
@@ -106,6 +107,14 @@ enum Verb {
         #[arg(long)]
         all: bool,
     },
+    /// The demo's containers and the agent's on a Docker engine, without a container registry; checks the traces
+    Stack,
+    /// Builds the agent's container image, as archives for `docker load` in target/image
+    Image {
+        /// For this architecture alone, by Docker's name of it: amd64 or arm64
+        #[arg(long)]
+        architecture: Option<String>,
+    },
     /// Runs the fuzz targets of the protocols
     Fuzz {
         /// Only this one
@@ -184,6 +193,10 @@ fn run(verb: Verb) -> Result<ExitCode> {
             },
         ),
         Verb::Load { kernels, all } => done(verb::load::run(&workspace, &progress, &kernels, all)),
+        Verb::Stack => done(verb::stack::run(&workspace, &progress)),
+        Verb::Image { architecture } => {
+            done(verb::image::run(&workspace, &progress, architecture.as_deref()))
+        }
         Verb::Fuzz { target, seconds } => done(verb::fuzz::run(
             &workspace,
             &progress,

@@ -46,3 +46,32 @@ pub(crate) fn build(workspace: &Workspace, progress: &Progress, profile: Profile
     })?;
     Ok(workspace.target.join(folder).join("sidelight"))
 }
+
+/// Builds the agent as a program that needs no library, for an image that has nothing else, and returns it.
+pub(crate) fn build_static(workspace: &Workspace, progress: &Progress, profile: Profile) -> Result<PathBuf> {
+    let (folder, flags): (_, &[&str]) = match profile {
+        Profile::Dev => ("debug", &[]),
+        Profile::Release => ("release", &["--release"]),
+    };
+    let built = workspace.target.join(folder).join("sidelight");
+    progress.step(format!("the agent ({folder}, static)"), |step| {
+        // Only the program itself is linked in another way: all that it is made of is what other builds have.
+        cargo()
+            .args([
+                "rustc",
+                "--color",
+                "never",
+                "--package",
+                "sidelight",
+                "--bin",
+                "sidelight",
+            ])
+            .args(flags)
+            .arg("--target-dir")
+            .arg(&workspace.target)
+            .args(["--", "-C", "target-feature=+crt-static"])
+            .dir(&workspace.root)
+            .run(step)
+    })?;
+    Ok(built)
+}

@@ -43,6 +43,13 @@ pub(crate) fn run(workspace: &Workspace, progress: &Progress, request: &Request)
     {
         other_kernels(workspace, progress, &mut outcome);
     }
+    if request
+        .filter
+        .as_deref()
+        .is_none_or(|filter| CONTAINERS.contains(filter))
+    {
+        containers(workspace, progress, &mut outcome);
+    }
     outcome.report(progress);
     Ok(if outcome.is_good() {
         ExitCode::SUCCESS
@@ -186,6 +193,36 @@ fn other_kernels(workspace: &Workspace, progress: &Progress, outcome: &mut Outco
         Err(error) => outcome
             .failed
             .push(failure(OTHER_KERNELS.to_owned(), format!("{error:#}"))),
+    }
+}
+
+/// The demo and the agent as containers, each scenario with the agent's privileges behind it.
+const CONTAINERS: &str = "containers";
+
+fn containers(workspace: &Workspace, progress: &Progress, outcome: &mut Outcome) {
+    let laboratory = match super::stack::Laboratory::ensure(workspace, progress) {
+        Ok(laboratory) => laboratory,
+        Err(error) => {
+            // What cannot be had is no failure of the tests.
+            outcome.skipped.push(Skip {
+                name: CONTAINERS.to_owned(),
+                reason: format!("{error:#}"),
+            });
+            return;
+        }
+    };
+    let results = laboratory
+        .scenarios(workspace, progress)
+        .unwrap_or_else(|error| vec![("compose".to_owned(), Err(error))]);
+    for (name, result) in results {
+        match result {
+            Ok(()) => outcome.passed += 1,
+            Err(error) => outcome.failed.push(Failure {
+                name: format!("{CONTAINERS}::{name}"),
+                again: "cargo xtask stack".to_owned(),
+                output: format!("{error:#}"),
+            }),
+        }
     }
 }
 

@@ -1,0 +1,147 @@
+//! Base images, made of Debian's packages under the names that the Dockerfiles and docker-compose.yaml use.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use sha2::{Digest as _, Sha256};
+
+use super::engine::Engine;
+use crate::command::Cmd;
+use crate::progress::Step;
+use crate::setup::packages::{self, Wanted};
+use crate::workspace::Workspace;
+
+const SUITE: &str = "trixie";
+/// The label that says what an image was made of.
+const RECIPE: &str = "sidelight.recipe";
+const CERTIFICATES: &str = "etc/ssl/certs/ca-certificates.crt";
+/// What every image has.
+const BASE: [&str; 4] = ["base-files", "base-passwd", "dash", "coreutils"];
+/// Compiling expressions takes more room than all the rest of PostgreSQL, which does without.
+const LEFT_OUT: [&str; 2] = ["libllvm19=", "libz3-4="];
+
+/// An image that a registry would give.
+pub(crate) struct Image {
+    pub(crate) name: &'static str,
+    folder: &'static str,
+    packages: &'static [&'static str],
+    /// Files of the repository, and where they go.
+    files: &'static [(&'static str, &'static str)],
+    links: &'static [(&'static str, &'static str)],
+    changes: &'static [&'static str],
+}
+
+pub(crate) const PYTHON: Image = Image {
+    name: "python:3.13-slim-trixie",
+    folder: "python",
+    packages: &["python3.13", "python3.13-venv", "libstdc++6"],
+    files: &[],
+    links: &[
+        ("/usr/bin/python3.13", "usr/bin/python"),
+        ("/usr/bin/python3.13", "usr/bin/python3"),
+    ],
+    changes: &["CMD [\"python\"]"],
+};
+
+pub(crate) const POSTGRES: Image = Image {
+    name: "postgres:17-trixie",
+    folder: "postgres",
+    packages: &["postgresql-17", "util-linux"],
+    files: &[("deploy/local/postgres/entrypoint.sh", "entrypoint.sh")],
+    links: &[("/usr/lib/postgresql/17/bin/pg_isready", "usr/bin/pg_isready")],
+    changes: &["ENTRYPOINT [\"/entrypoint.sh\"]", "STOPSIGNAL SIGINT"],
+};
+
+impl Image {
+    /// Makes sure that the engine has it.
+    pub(crate) fn ensure(&self, workspace: &Workspace, engine: &Engine, step: &Step) -> Result<()> {
+        let recipe = self.recipe(workspace)?;
+        if engine
+            .label(self.name, RECIPE)
+            .is_some_and(|found| found == recipe)
+        {
+            return Ok(());
+        }
+        let root = self.root(workspace, step)?;
+        let archive = root.with_extension("tar");
+        step.detail("packing");
+        Cmd::new("tar")
+            .arg("-C")
+            .arg(&root)
+            .args(["--exclude=./.made-from", "--numeric-owner", "-cf"])
+            .arg(&archive)
+            .arg(".")
+            .run(step)?;
+        step.detail("importing");
+        let label = format!("LABEL {RECIPE}={recipe}");
+        let changes = self
+            .changes
+            .iter()
+            .copied()
+            .chain([label.as_str()])
+            .flat_map(|change| ["--change", change]);
+        engine
+            .docker()
+            .arg("import")
+            .args(changes)
+            .arg(&archive)
+            .arg(self.name)
+            .run(step)?;
+        fs::remove_file(&archive).with_context(|| format!("removing {}", archive.display()))
+    }
+
+    /// What it is made of, as one word.
+    fn recipe(&self, workspace: &Workspace) -> Result<String> {
+        let mut hash = Sha256::new();
+        hash.update(format!(
+            "{SUITE} {BASE:?} {:?} {:?} {:?}",
+            self.packages, self.links, self.changes
+        ));
+        for (file, _) in self.files {
+            hash.update(fs::read(workspace.root.join(file)).with_context(|| format!("reading {file}"))?);
+        }
+        Ok(format!("{:x}", hash.finalize()))
+    }
+
+    /// Its files, below `target/tools`.
+    fn root(&self, workspace: &Workspace, step: &Step) -> Result<PathBuf> {
+        let root = workspace.tools().join("images").join(self.folder);
+        let names = [&BASE[..], self.packages].concat();
+        let wanted = Wanted {
+            suite: SUITE,
+            architecture: "amd64",
+            packages: &|apt| {
+                let all = apt.with_dependencies(&names)?;
+                let kept = |package: &String| !LEFT_OUT.iter().any(|left| package.starts_with(left));
+                Ok(all.into_iter().filter(kept).collect())
+            },
+            key: &names.join(" "),
+        };
+        packages::unpack(&wanted, &root, step)?;
+        // What the packages' own scripts would do.
+        copy(Path::new("/"), CERTIFICATES, &root, CERTIFICATES)?;
+        for (from, to) in [("passwd.master", "etc/passwd"), ("group.master", "etc/group")] {
+            copy(&root.join("usr/share/base-passwd"), from, &root, to)?;
+        }
+        for (from, to) in self.files {
+            copy(&workspace.root, from, &root, to)?;
+        }
+        for (to, link) in self.links {
+            let link = root.join(link);
+            let _ = fs::remove_file(&link);
+            std::os::unix::fs::symlink(to, &link).with_context(|| format!("linking {}", link.display()))?;
+        }
+        Ok(root)
+    }
+}
+
+fn copy(from: &Path, name: &str, root: &Path, to: &str) -> Result<()> {
+    let (source, target) = (from.join(name), root.join(to));
+    if let Some(folder) = target.parent() {
+        fs::create_dir_all(folder).with_context(|| format!("creating {}", folder.display()))?;
+    }
+    fs::copy(&source, &target)
+        .with_context(|| format!("copying {} to {}", source.display(), target.display()))
+        .map(drop)
+}

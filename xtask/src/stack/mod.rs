@@ -1,0 +1,6 @@
+//! `docker-compose.yaml` on a real engine, without any container registry.
+
+pub(crate) mod engine;
+pub(crate) mod images;
+pub(crate) mod project;
+pub(crate) mod spans;

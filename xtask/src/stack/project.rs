@@ -1,0 +1,95 @@
+//! The Compose project: up, asked, down.
+
+use anyhow::{Context, Result, ensure};
+
+use super::engine::Engine;
+use crate::command::Cmd;
+use crate::progress::Step;
+use crate::workspace::Workspace;
+
+/// A project that is up; it goes, with its volumes, when this is dropped.
+pub(crate) struct Project<'a> {
+    workspace: &'a Workspace,
+    engine: &'a Engine,
+    files: &'a [&'a str],
+}
+
+impl<'a> Project<'a> {
+    /// Builds and starts `services` and what they depend on.
+    pub(crate) fn up(
+        workspace: &'a Workspace,
+        engine: &'a Engine,
+        files: &'a [&'a str],
+        services: &[&str],
+        step: &Step,
+    ) -> Result<Self> {
+        let project = Self {
+            workspace,
+            engine,
+            files,
+        };
+        project
+            .compose()
+            .args(["up", "--detach", "--build", "--quiet-pull"])
+            .args(services)
+            .run(step)
+            .with_context(|| format!("the services said:\n{}", project.last_words()))?;
+        Ok(project)
+    }
+
+    /// Starts one service anew, as other files have it.
+    pub(crate) fn replace(&self, files: &[&str], service: &str, step: &Step) -> Result<()> {
+        compose(self.workspace, self.engine, files)
+            .args(["up", "--detach", "--no-deps", "--force-recreate", service])
+            .run(step)
+    }
+
+    /// All that a service wrote, without Compose's own words.
+    pub(crate) fn logs(&self, service: &str) -> Result<String> {
+        self.output(&["logs", "--no-log-prefix", "--no-color", service])
+    }
+
+    /// The address of a service within the project's network, which this machine reaches over its bridge.
+    pub(crate) fn address(&self, service: &str) -> Result<String> {
+        let id = self.output(&["ps", "--quiet", service])?;
+        ensure!(!id.is_empty(), "{service} is not running");
+        let format = "--format={{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}";
+        self.engine.docker().args(["inspect", format, &id]).output()
+    }
+
+    /// The end of what each service wrote.
+    fn last_words(&self) -> String {
+        self.output(&["logs", "--no-color", "--tail", "15"])
+            .unwrap_or_else(|error| format!("{error:#}"))
+    }
+
+    fn output(&self, arguments: &[&str]) -> Result<String> {
+        self.compose().args(arguments).output()
+    }
+
+    fn compose(&self) -> Cmd {
+        compose(self.workspace, self.engine, self.files)
+    }
+}
+
+impl Drop for Project<'_> {
+    fn drop(&mut self) {
+        // What is left goes with the engine.
+        let _ = self
+            .output(&["down", "--volumes", "--timeout", "5"])
+            .context("ending the project");
+    }
+}
+
+fn compose(workspace: &Workspace, engine: &Engine, files: &[&str]) -> Cmd {
+    let build = workspace.target.join("stack/build");
+    let files = files.iter().flat_map(|file| ["--file", file]);
+    engine
+        .docker()
+        .arg("compose")
+        .args(files)
+        .dir(&workspace.root)
+        .env("LOCAL_BUILD", build)
+        .env("DOCKER_DATA_ROOT", engine.data())
+        .env("COMPOSE_PROGRESS", "plain")
+}

@@ -1,0 +1,173 @@
+//! `cargo xtask stack`: the demo's containers and the agent's, on a real engine, and what the traces of two requests have to be.
+
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+
+use super::build::{self, Profile};
+use crate::command::Cmd;
+use crate::progress::{Progress, Step};
+use crate::setup;
+use crate::stack::engine::Engine;
+use crate::stack::images;
+use crate::stack::project::Project;
+use crate::stack::spans::{self, Link};
+use crate::sys;
+use crate::workspace::Workspace;
+
+const PRIVILEGED: [&str; 3] = [
+    "docker-compose.yaml",
+    "deploy/local/compose.yaml",
+    "deploy/local/test.yaml",
+];
+const LEAST_PRIVILEGE: [&str; 4] = [
+    "docker-compose.yaml",
+    "docker-compose.least-privilege.yaml",
+    "deploy/local/compose.yaml",
+    "deploy/local/test.yaml",
+];
+const COLLECTOR: &str = "otel-collector";
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// Path at flask-app, and the chain of its trace.
+const SCENARIOS: [(&str, [Link; 4]); 2] = [
+    (
+        "/users",
+        [
+            ("flask-app", "SERVER", "GET /users"),
+            ("flask-app", "CLIENT", "GET"),
+            ("fastapi-app", "SERVER", "GET /users"),
+            ("fastapi-app", "CLIENT", "SELECT users"),
+        ],
+    ),
+    (
+        "/albums",
+        [
+            ("flask-app", "SERVER", "GET /albums"),
+            ("flask-app", "CLIENT", "GET"),
+            ("golang-app", "SERVER", "GET /albums"),
+            ("golang-app", "CLIENT", "SELECT albums"),
+        ],
+    ),
+];
+
+/// An engine with the images that a registry would give, and the programs that the build's first stages would compile.
+pub(crate) struct Laboratory {
+    engine: Engine,
+}
+
+/// A scenario and what came of it.
+type Outcome = (String, Result<()>);
+
+/// Runs the scenarios; ends everything that it started.
+pub(crate) fn run(workspace: &Workspace, progress: &Progress) -> Result<()> {
+    let outcomes = Laboratory::ensure(workspace, progress)?.scenarios(workspace, progress)?;
+    for (name, outcome) in outcomes {
+        outcome.with_context(|| format!("{name} failed"))?;
+    }
+    Ok(())
+}
+
+impl Laboratory {
+    /// Gets all that is missing; an error says what cannot be had.
+    pub(crate) fn ensure(workspace: &Workspace, progress: &Progress) -> Result<Self> {
+        if !sys::is_root() {
+            bail!("a Docker engine of its own needs root");
+        }
+        progress.step("kernel file systems", setup::mounts::ensure)?;
+        binaries(workspace, progress)?;
+        let engine = progress.step("Docker engine", |step| Engine::start(workspace, step))?;
+        for image in [images::PYTHON, images::POSTGRES] {
+            progress.step(image.name, |step| image.ensure(workspace, &engine, step))?;
+        }
+        Ok(Self { engine })
+    }
+
+    /// Both requests with both variants of the agent's container.
+    pub(crate) fn scenarios(&self, workspace: &Workspace, progress: &Progress) -> Result<Vec<Outcome>> {
+        let project = progress.step("docker compose up", |step| {
+            Project::up(
+                workspace,
+                &self.engine,
+                &PRIVILEGED,
+                &["flask-app", "sidelight"],
+                step,
+            )
+        })?;
+        let mut outcomes = requests(&project, "privileged", progress);
+        progress.step("the agent with named capabilities", |step| {
+            project.replace(&LEAST_PRIVILEGE, "sidelight", step)?;
+            // Afterwards, so that the new one gets nothing of the agent before.
+            project.replace(&LEAST_PRIVILEGE, COLLECTOR, step)
+        })?;
+        outcomes.extend(requests(&project, "least_privilege", progress));
+        Ok(outcomes)
+    }
+}
+
+fn requests(project: &Project<'_>, variant: &str, progress: &Progress) -> Vec<Outcome> {
+    let one = |(path, links): &(&str, [Link; 4])| {
+        let name = format!("{variant}{}", path.replace('/', "::"));
+        let outcome = progress.step(&name, |step| traced(project, path, links, step));
+        (name, outcome)
+    };
+    SCENARIOS.iter().map(one).collect()
+}
+
+/// What the build's first stages would compile.
+fn binaries(workspace: &Workspace, progress: &Progress) -> Result<()> {
+    let folder = workspace.target.join("stack/build");
+    let agent = build::build_static(workspace, progress, Profile::Dev)?;
+    place(&agent, &folder.join("sidelight"))?;
+    let python = progress.step("Python packages", |step| setup::python::ensure(workspace, step))?;
+    let go = progress.step("Go toolchain", |step| setup::go::ensure(workspace, &python, step))?;
+    let binary = folder.join("golang-app/golang-app");
+    progress.step("golang-app", |step| {
+        setup::go::build(&go, &workspace.demo_apps().join("golang-app"), ".", &binary, step)
+    })
+}
+
+/// Puts the agent and the certificates where the image's last stage expects them.
+pub(super) fn place(agent: &Path, folder: &Path) -> Result<()> {
+    const CERTIFICATES: &str = "etc/ssl/certs/ca-certificates.crt";
+    let target = folder.join(CERTIFICATES);
+    let parent = target.parent().context("certificates are in a folder")?;
+    fs::create_dir_all(parent).with_context(|| format!("creating {}", parent.display()))?;
+    fs::copy(Path::new("/").join(CERTIFICATES), &target).context("copying the machine's certificates")?;
+    fs::copy(agent, folder.join("sidelight"))
+        .context("copying the agent")
+        .map(drop)
+}
+
+/// Sends requests to flask-app until one has its whole trace: the agent may have to find the programs first.
+fn traced(project: &Project<'_>, path: &str, links: &[Link], step: &Step) -> Result<()> {
+    let url = format!("http://{}:8001{path}", project.address("flask-app")?);
+    let since = Instant::now();
+    loop {
+        let answer = Cmd::new("curl")
+            .args([
+                "-sS",
+                "--fail-with-body",
+                "--noproxy",
+                "*",
+                "--max-time",
+                "20",
+                &url,
+            ])
+            .output();
+        let spans = spans::parse(&project.logs(COLLECTOR)?);
+        step.detail(&format!("{} spans", spans.len()));
+        if spans::chain(&spans, links).is_some() {
+            return Ok(());
+        }
+        if since.elapsed() > PATIENCE {
+            bail!(
+                "no trace of {path} has the chain {links:?}; it was answered with {answer:?}; the collector got {spans:#?}; the agent said:\n{}",
+                project.logs("sidelight")?
+            );
+        }
+        std::thread::sleep(Duration::from_millis(300));
+    }
+}
