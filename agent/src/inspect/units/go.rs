@@ -1,6 +1,6 @@
 //! GO: how the kernel side tells goroutines apart, and where they start others and send requests.
 //!
-//! Measured with Go 1.19 to 1.27 on x86-64, and on arm64 with those that `go/arm64.rs` names. All that is needed of a program stays in it when it is stripped.
+//! Measured with Go 1.19 to 1.27 on x86-64, and with Go 1.26 on arm64. All that is needed of a program stays in it when it is stripped.
 
 mod arm64;
 mod code;

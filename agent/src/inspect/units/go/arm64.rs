@@ -31,7 +31,7 @@ impl Code<'_> {
         instructions(self.address, self.bytes)
     }
 
-    /// How this function (`runtime.save_g`) keeps `g` (Go, `src/runtime/tls_arm64.s`, 1.18 to 1.27): not at all unless
+    /// How this function (`runtime.save_g`) keeps `g` (Go, `src/runtime/tls_arm64.s`; seen in programs of 1.26): not at all unless
     /// `runtime.iscgo`; else at an offset from the thread pointer for which the linker leaves one of (src/cmd/link/internal/arm64, and
     /// the C linker's likewise):
     ///
