@@ -157,7 +157,7 @@ fn traced(project: &Project<'_>, path: &str, links: &[Link], step: &Step) -> Res
                 &url,
             ])
             .output();
-        let spans = spans::parse(&project.logs(COLLECTOR)?);
+        let spans = spans::parse(&project.lines(COLLECTOR)?);
         step.detail(&format!("{} spans", spans.len()));
         if spans::chain(&spans, links).is_some() {
             return Ok(());
