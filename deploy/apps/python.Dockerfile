@@ -4,7 +4,8 @@
 FROM python:3.13-slim-trixie AS packages
 ARG APP
 COPY deploy/apps/${APP}.lock /packages.lock
-RUN --mount=type=cache,target=/root/.cache/pip \
+ENV PIP_CACHE_DIR=/var/cache/pip
+RUN --mount=type=cache,target=/var/cache/pip \
     --mount=type=secret,id=pip-config,target=/etc/pip.conf \
     python -m venv /venv \
     && /venv/bin/pip install --disable-pip-version-check --require-hashes --requirement /packages.lock

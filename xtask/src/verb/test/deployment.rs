@@ -1,7 +1,7 @@
 //! The compose files and what is below `deploy`, each checked by the program that knows its form.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
@@ -18,11 +18,6 @@ const COMPOSE: [&str; 3] = [
     "docker-compose.yaml",
     "docker-compose.least-privilege.yaml",
     "docker-compose.generators.yaml",
-];
-const DOCKERFILES: [&str; 3] = [
-    "deploy/agent/Dockerfile",
-    "deploy/apps/golang.Dockerfile",
-    "deploy/apps/python.Dockerfile",
 ];
 const MANIFESTS: [&str; 2] = ["deploy/kubernetes/base", "deploy/kubernetes/sidecar"];
 /// The version of Kubernetes whose schemas the manifests are held against.
@@ -117,9 +112,12 @@ fn prometheus(workspace: &Workspace, step: &Step) -> Result<Vec<Check>> {
                 .args(["check-config", "deploy/alertmanager/alertmanager.yaml"]),
         ),
     ];
-    for rules in yaml_files(&workspace.root.join("deploy/prometheus/rules"))? {
-        let command = programs.program("promtool").args(["check", "rules"]).arg(&rules);
-        checks.push((format!("prometheus::rules::{}", file_name(&rules)), command));
+    let ours = |file: &Path, what: &str| is_yaml(file) && parent_name(file).starts_with(what);
+    for (what, verb) in [("rules", "check"), ("tests", "test")] {
+        for file in files(&workspace.root, "deploy/prometheus", |file| ours(file, what))? {
+            let command = programs.program("promtool").args([verb, "rules", &file]);
+            checks.push((format!("prometheus::{file}"), command));
+        }
     }
     Ok(checks)
 }
@@ -135,11 +133,10 @@ fn dclint(workspace: &Workspace, step: &Step) -> Result<Vec<Check>> {
 fn python(workspace: &Workspace, step: &Step) -> Result<Vec<Check>> {
     let programs = validators::Python::ensure(workspace, step)?;
     let mut checks = Vec::new();
-    for file in DOCKERFILES {
-        checks.push((
-            format!("hadolint::{file}"),
-            programs.program("hadolint").arg("--no-color").arg(file),
-        ));
+    let is_dockerfile = |file: &Path| file.to_string_lossy().ends_with("Dockerfile");
+    for file in files(&workspace.root, "deploy", is_dockerfile)? {
+        let command = programs.program("hadolint").args(["--no-color", &file]);
+        checks.push((format!("hadolint::{file}"), command));
     }
     let built = workspace.target.join("manifests");
     fs::create_dir_all(&built).with_context(|| format!("creating {}", built.display()))?;
@@ -232,25 +229,39 @@ fn complains(name: &str, said: &str) -> bool {
     name.starts_with("systemd") && said.contains(".service")
 }
 
-fn yaml_files(folder: &Path) -> Result<Vec<PathBuf>> {
-    if !folder.is_dir() {
-        return Ok(Vec::new());
+/// Files in a folder and below it, relative to `root`, in the order of their names.
+fn files(root: &Path, folder: &str, wanted: impl Fn(&Path) -> bool) -> Result<Vec<String>> {
+    let (mut found, mut open) = (Vec::new(), vec![root.join(folder)]);
+    while let Some(folder) = open.pop() {
+        let listing = || format!("listing {}", folder.display());
+        for entry in fs::read_dir(&folder).with_context(listing)? {
+            let path = entry.with_context(listing)?.path();
+            if path.is_dir() {
+                open.push(path);
+            } else if wanted(&path) {
+                let inside = path.strip_prefix(root).unwrap_or(&path);
+                found.push(inside.display().to_string());
+            }
+        }
     }
-    let entries = fs::read_dir(folder).with_context(|| format!("listing {}", folder.display()))?;
-    let mut files: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
-    files.retain(|file| file.extension().is_some_and(|extension| extension == "yaml"));
-    files.sort();
-    Ok(files)
+    found.sort();
+    Ok(found)
 }
 
-fn file_name(file: &Path) -> String {
-    file.file_name()
-        .map(|name| name.to_string_lossy().into_owned())
+fn is_yaml(file: &Path) -> bool {
+    file.extension().is_some_and(|extension| extension == "yaml")
+}
+
+fn parent_name(file: &Path) -> String {
+    let name = file.parent().and_then(Path::file_name);
+    name.map(|name| name.to_string_lossy().into_owned())
         .unwrap_or_default()
 }
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
     use super::*;
 
     fn root() -> PathBuf {
@@ -280,25 +291,20 @@ mod tests {
     }
 
     #[test]
-    fn every_dockerfile_and_compose_file_is_checked() {
-        let all = |folder: &str, is: fn(&str) -> bool| {
-            let entries = fs::read_dir(root().join(folder)).unwrap();
-            let names = entries.map(|entry| file_name(&entry.unwrap().path()));
-            names
-                .filter(|name| is(name))
-                .map(|name| format!("{folder}{name}"))
-                .collect::<Vec<_>>()
-        };
-        let is_dockerfile = |name: &str| name.ends_with("Dockerfile");
-        for file in all("deploy/agent/", is_dockerfile)
-            .iter()
-            .chain(&all("deploy/apps/", is_dockerfile))
-        {
-            assert!(DOCKERFILES.contains(&file.as_str()), "{file}");
-        }
-        for file in all("", |name| name.starts_with("docker-compose")) {
+    fn every_compose_file_is_checked() {
+        let entries = fs::read_dir(root()).unwrap();
+        let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        for file in names.filter(|name| name.starts_with("docker-compose")) {
             assert!(COMPOSE.contains(&file.as_str()), "{file}");
         }
+    }
+
+    #[test]
+    fn files_are_found_in_folders_of_folders() {
+        let dockerfiles = files(&root(), "deploy", |file| file.ends_with("Dockerfile")).unwrap();
+        assert!(dockerfiles.contains(&"deploy/agent/Dockerfile".to_owned()));
+        let manifests = files(&root(), "deploy", is_yaml).unwrap();
+        assert!(manifests.contains(&"deploy/kubernetes/base/daemonset.yaml".to_owned()));
     }
 
     #[test]
