@@ -33,6 +33,8 @@ pub(crate) struct Engine {
     tools: PathBuf,
     /// Its own containerd goes with it.
     daemon: Process,
+    /// There is one at a time; released last.
+    _turn: fs::File,
 }
 
 impl Engine {
@@ -52,6 +54,10 @@ impl Engine {
             std::os::unix::fs::symlink(tools.join("usr/libexec/docker/cli-plugins").join(plugin), &link)
                 .with_context(|| format!("linking {}", link.display()))?;
         }
+        step.detail("waiting for another run to end");
+        let turn = fs::File::create(folder.join("lock")).context("making the engine's lock")?;
+        turn.lock().context("waiting for the engine's lock")?;
+        step.detail("starting");
         let mut daemon = Command::new(tools.join("usr/sbin/dockerd"));
         daemon.env("PATH", path(&tools));
         let below = |name: &str| folder.join(name);
@@ -66,6 +72,7 @@ impl Engine {
             folder,
             tools,
             daemon,
+            _turn: turn,
         };
         let (tools, folder) = (engine.tools.clone(), engine.folder.clone());
         engine.daemon.wait_until("answering", START, || {

@@ -28,6 +28,8 @@ impl<'a> Project<'a> {
             engine,
             files,
         };
+        // A run that was killed leaves its containers, which start again with the engine.
+        project.down().context("ending what an earlier run left")?;
         project
             .compose()
             .args(["up", "--detach", "--build", "--quiet-pull"])
@@ -44,23 +46,37 @@ impl<'a> Project<'a> {
             .run(step)
     }
 
-    /// All that a service wrote, without Compose's own words.
+    /// What a service wrote to its standard output. Compose itself would put sequences for terminals between the lines.
+    pub(crate) fn lines(&self, service: &str) -> Result<String> {
+        self.engine.docker().args(["logs", &self.id(service)?]).output()
+    }
+
+    /// All that a service wrote, for a person to read, without Compose's own words.
     pub(crate) fn logs(&self, service: &str) -> Result<String> {
         self.output(&["logs", "--no-log-prefix", "--no-color", service])
     }
 
     /// The address of a service within the project's network, which this machine reaches over its bridge.
     pub(crate) fn address(&self, service: &str) -> Result<String> {
-        let id = self.output(&["ps", "--quiet", service])?;
-        ensure!(!id.is_empty(), "{service} is not running");
+        let id = self.id(service)?;
         let format = "--format={{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}";
         self.engine.docker().args(["inspect", format, &id]).output()
+    }
+
+    fn id(&self, service: &str) -> Result<String> {
+        let id = self.output(&["ps", "--quiet", service])?;
+        ensure!(!id.is_empty(), "{service} is not running");
+        Ok(id)
     }
 
     /// The end of what each service wrote.
     fn last_words(&self) -> String {
         self.output(&["logs", "--no-color", "--tail", "15"])
             .unwrap_or_else(|error| format!("{error:#}"))
+    }
+
+    fn down(&self) -> Result<String> {
+        self.output(&["down", "--volumes", "--remove-orphans", "--timeout", "5"])
     }
 
     fn output(&self, arguments: &[&str]) -> Result<String> {
@@ -75,9 +91,7 @@ impl<'a> Project<'a> {
 impl Drop for Project<'_> {
     fn drop(&mut self) {
         // What is left goes with the engine.
-        let _ = self
-            .output(&["down", "--volumes", "--timeout", "5"])
-            .context("ending the project");
+        let _ = self.down();
     }
 }
 

@@ -100,7 +100,9 @@ impl Laboratory {
         progress.step("the agent with named capabilities", |step| {
             project.replace(&LEAST_PRIVILEGE, "sidelight", step)?;
             // Afterwards, so that the new one gets nothing of the agent before.
-            project.replace(&LEAST_PRIVILEGE, COLLECTOR, step)
+            project.replace(&LEAST_PRIVILEGE, COLLECTOR, step)?;
+            // Its connections have prepared statements, whose text an agent that comes later cannot know.
+            project.replace(&LEAST_PRIVILEGE, "golang-app", step)
         })?;
         outcomes.extend(requests(&project, "least_privilege", progress));
         Ok(outcomes)
@@ -157,7 +159,7 @@ fn traced(project: &Project<'_>, path: &str, links: &[Link], step: &Step) -> Res
                 &url,
             ])
             .output();
-        let spans = spans::parse(&project.logs(COLLECTOR)?);
+        let spans = spans::parse(&project.lines(COLLECTOR)?);
         step.detail(&format!("{} spans", spans.len()));
         if spans::chain(&spans, links).is_some() {
             return Ok(());
