@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
+use super::firewall::Firewall;
 use crate::command::{Cmd, find_in_path};
 use crate::process::Process;
 use crate::progress::Step;
@@ -33,6 +34,8 @@ pub(crate) struct Engine {
     tools: PathBuf,
     /// Its own containerd goes with it.
     daemon: Process,
+    /// Put back when the daemon has ended.
+    _firewall: Firewall,
     /// There is one at a time; released last.
     _turn: fs::File,
 }
@@ -57,6 +60,7 @@ impl Engine {
         step.detail("waiting for another run to end");
         let turn = fs::File::create(folder.join("lock")).context("making the engine's lock")?;
         turn.lock().context("waiting for the engine's lock")?;
+        let firewall = Firewall::remember(&folder)?;
         step.detail("starting");
         let mut daemon = Command::new(tools.join("usr/sbin/dockerd"));
         daemon.env("PATH", path(&tools));
@@ -72,6 +76,7 @@ impl Engine {
             folder,
             tools,
             daemon,
+            _firewall: firewall,
             _turn: turn,
         };
         let (tools, folder) = (engine.tools.clone(), engine.folder.clone());

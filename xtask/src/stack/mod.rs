@@ -1,6 +1,7 @@
 //! `docker-compose.yaml` on a real engine, without any container registry.
 
 pub(crate) mod engine;
+mod firewall;
 pub(crate) mod images;
 pub(crate) mod project;
 pub(crate) mod spans;
