@@ -11,6 +11,7 @@ use super::packages::{self, Wanted};
 use super::rust_src;
 use crate::command::{Cmd, cargo};
 use crate::progress::Step;
+use crate::verb::build::Profile;
 use crate::workspace::Workspace;
 
 /// The oldest release whose programs run on every later one.
@@ -22,10 +23,11 @@ const TARGET: &str = "aarch64-unknown-linux-gnu";
 const TOOLS: [&str; 2] = ["gcc", "ar"];
 
 /// Builds a package of the workspace as a program that needs no library, and returns it.
-pub(crate) fn build(workspace: &Workspace, package: &str, step: &Step) -> Result<PathBuf> {
+pub(crate) fn build(workspace: &Workspace, package: &str, profile: Profile, step: &Step) -> Result<PathBuf> {
     let library = rust_src::ensure(workspace, step)?;
     let [compiler, archiver] = tools(workspace, step)?;
     build_command(workspace, package)
+        .args(profile.flags())
         // Cargo looks for the library's sources in the compiler's own folder otherwise.
         .env("__CARGO_TESTS_ONLY_SRC_ROOT", &library)
         // Features of cargo that are not stable yet.
@@ -38,7 +40,10 @@ pub(crate) fn build(workspace: &Workspace, package: &str, step: &Step) -> Result
         .env("CC_aarch64_unknown_linux_gnu", &compiler)
         .env("AR_aarch64_unknown_linux_gnu", &archiver)
         .run(step)?;
-    Ok(target_dir(workspace).join(TARGET).join("debug").join(package))
+    Ok(target_dir(workspace)
+        .join(TARGET)
+        .join(profile.folder())
+        .join(package))
 }
 
 fn build_command(workspace: &Workspace, package: &str) -> Cmd {

@@ -26,7 +26,7 @@ pub(crate) fn run(workspace: &Workspace, progress: &Progress, only: Option<&str>
         let agent = match architecture {
             "amd64" => build::build_static(workspace, progress, Profile::Release)?,
             _ => progress.step("the agent (arm64)", |step| {
-                cross::build(workspace, "sidelight", step)
+                cross::build(workspace, "sidelight", Profile::Release, step)
             })?,
         };
         let stage = folder.join(architecture);

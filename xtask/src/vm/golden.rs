@@ -11,6 +11,7 @@ use super::{Files, budget, userland};
 use crate::command::cargo;
 use crate::progress::Step;
 use crate::setup::cross;
+use crate::verb::build::Profile;
 use crate::workspace::Workspace;
 
 /// What is expected, as it came out of the tracepoint tier on the kernel of a development machine.
@@ -28,7 +29,7 @@ const SHOWN: usize = 6;
 /// Builds the scenario as a program that needs no library: the agent then takes it to use every system call.
 pub(crate) fn build(workspace: &Workspace, machine: Machine, step: &Step) -> Result<PathBuf> {
     if !machine.is_this() {
-        return cross::build(workspace, "golden", step);
+        return cross::build(workspace, "golden", Profile::Dev, step);
     }
     let target = format!("{}-unknown-linux-gnu", machine.rust());
     let variable = target.to_uppercase().replace('-', "_");
