@@ -32,7 +32,7 @@ const UNIT: &str = "deploy/systemd/sidelight.service";
 const BY_HAND: [(&str, &str); 5] = [
     (
         "collector",
-        "`otelcol-contrib validate` is in no package; `cargo xtask stack` runs a collector with these files",
+        "`otelcol-contrib validate` is in no package",
     ),
     ("tempo", "`tempo -config.verify` is in no package"),
     ("loki", "`loki -verify-config` is in no package"),
