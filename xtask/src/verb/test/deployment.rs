@@ -30,10 +30,7 @@ const UNIT: &str = "deploy/systemd/sidelight.service";
 
 /// Files whose programs are in no package registry.
 const BY_HAND: [(&str, &str); 5] = [
-    (
-        "collector",
-        "`otelcol-contrib validate` is in no package",
-    ),
+    ("collector", "`otelcol-contrib validate` is in no package"),
     ("tempo", "`tempo -config.verify` is in no package"),
     ("loki", "`loki -verify-config` is in no package"),
     ("jaeger", "jaeger 2 is in no package"),
