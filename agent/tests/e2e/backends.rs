@@ -24,6 +24,7 @@ use crate::{
         stubs::{Received, Stubs, points},
         until,
     },
+    otlp_metrics::server,
 };
 
 const COLLECTOR: &[Need] = &[
@@ -59,14 +60,6 @@ pub(crate) fn cases() -> Vec<Case> {
             collector(lab, "http/protobuf", "gzip")
         }),
     ]
-}
-
-fn server(lab: &Lab) -> Result<Server> {
-    let port = ports::free()?;
-    let mut command = Command::new(lab.go_test_app()?);
-    command.args(["-listen", &format!("127.0.0.1:{port}")]);
-    command.env("OTEL_SERVICE_NAME", "shop");
-    Server::on_port("the Go server", command, port)
 }
 
 /// Sends requests of several routes and statuses; how many of each there were.

@@ -67,7 +67,8 @@ fn requests() -> usize {
     }
 }
 
-fn server(lab: &Lab) -> Result<Server> {
+/// A Go server whose service is `shop`.
+pub(crate) fn server(lab: &Lab) -> Result<Server> {
     let port = ports::free()?;
     let mut command = Command::new(lab.go_test_app()?);
     command.args(["-listen", &format!("127.0.0.1:{port}")]);
