@@ -73,6 +73,8 @@ pub mod thread_data {
     pub const MUSL: u32 = 1;
     /// Go on arm64, in a program without C: `g` stays in the register that Go has for it.
     pub const REGISTER: u32 = 2;
+    /// glibc, where the value is in `struct pthread` itself, as those of the first 32 keys are: `*(tp + tls_offset)`.
+    pub const SLOT: u32 = 3;
 }
 
 /// What the kernel side has to know of a process to read its units: the value of the map `RUNTIMES`, by process id.
@@ -85,7 +87,7 @@ pub struct Runtime {
     /// One of [`thread_data`]; Go that keeps `g` in thread-local storage has 0.
     pub thread_data: u32,
     /// Python: contexts that were made or found before this moment, in nanoseconds, are not known any more. At
-    /// [`u64::MAX`] none is known, each use of one is by a unit of its own: another may stand at its address by now.
+    /// [`u64::MAX`] none is known: who acts in a context has no unit, as another may stand at its address by now.
     pub contexts_since: u64,
     /// Python: address of `autoTSSkey` in `_PyRuntime`: two `int`s, whether it is initialised and the key.
     pub key_address: u64,

@@ -91,7 +91,8 @@ pub fn current_task() -> u64 {
 /// whoever made it (`arch/x86/kernel/process.c:copy_thread`), and is not that thread.
 #[inline(always)]
 pub fn is_io_worker() -> bool {
-    field::<u32>(current_task(), &offsets::TASK_FLAGS).is_none_or(|flags| flags & PF_IO_WORKER != 0)
+    offsets::IO_WORKERS.load() != 0
+        && field::<u32>(current_task(), &offsets::TASK_FLAGS).is_none_or(|flags| flags & PF_IO_WORKER != 0)
 }
 
 /// The register in which Go has `g` on arm64, as the program had it when it came into the kernel; of a thread of the kernel's own

@@ -57,6 +57,7 @@ constants! {
     TAIL_BYTES
     WAKEUP_BYTES
     WATCH_NEW
+    IO_WORKERS
     OWN_PID
     SOCKET_FILE
     MESSAGE_ITERATOR

@@ -34,7 +34,7 @@ pub struct Worker {
     pub chain: UnitChain,
 }
 
-/// Where the present unit is kept; `None` if it cannot be kept.
+/// Where the present unit is kept; `None` if nobody knows it, or it cannot be kept.
 #[inline(always)]
 pub fn present(pid: u32, tid: u32) -> Option<*mut UnitChain> {
     present_of(runtime(pid), pid, tid)
@@ -43,9 +43,16 @@ pub fn present(pid: u32, tid: u32) -> Option<*mut UnitChain> {
 /// The same, where the runtime is known.
 #[inline(always)]
 pub fn present_of(runtime: Option<&Runtime>, pid: u32, tid: u32) -> Option<*mut UnitChain> {
-    runtime
-        .and_then(|runtime| of_runtime(runtime, pid, tid))
-        .or_else(|| thread(pid, tid))
+    let Some(runtime) = runtime else {
+        return thread(pid, tid);
+    };
+    match runtime.kind {
+        runtime_kind::GO => goroutine_id(runtime)
+            .and_then(|id| goroutine(pid, id))
+            .or_else(|| thread(pid, tid)),
+        runtime_kind::PYTHON => python(runtime, pid, tid),
+        _ => thread(pid, tid),
+    }
 }
 
 /// What is known of the runtime of a process.
@@ -256,41 +263,47 @@ pub fn context_address(runtime: &Runtime) -> Option<u64> {
     user(thread_state(runtime)? + u64::from(runtime.first))
 }
 
-#[inline(always)]
-fn of_runtime(runtime: &Runtime, pid: u32, tid: u32) -> Option<*mut UnitChain> {
-    match runtime.kind {
-        runtime_kind::GO => goroutine(pid, goroutine_id(runtime)?),
-        runtime_kind::PYTHON => python(runtime, pid, tid),
-        _ => None,
-    }
-}
-
 /// asyncio and uvloop enter a context for each task and callback. A context that is not entered is the thread's own, and
 /// so is the one in which a worker thread fetches its jobs.
 #[inline(always)]
 fn python(runtime: &Runtime, pid: u32, tid: u32) -> Option<*mut UnitChain> {
-    let context = context_address(runtime)?;
-    let entered = context != 0 && user::<i32>(context + u64::from(runtime.second))? != 0;
     let worker = WORKERS.get_ptr_mut(&worker_key(pid, tid));
-    // SAFETY: a value of the map.
-    let base = worker.map_or(0, |worker| unsafe { (*worker).base });
-    if entered && context != base {
-        let key = UnitKey {
-            pid,
-            kind: unit_kind::CONTEXT as u32,
-            address: context,
-        };
-        return UNITS
-            .get_ptr_mut(&key)
-            // SAFETY: a value of the map.
-            .filter(|&known| unsafe { (*known).units[0].id } >= id(unit_kind::CONTEXT, runtime.contexts_since))
-            .or_else(|| first_seen(&key, id(unit_kind::CONTEXT, now()) | unit_kind::FOUND));
+    if let Some(context) = entered_context(runtime) {
+        // SAFETY: a value of the map.
+        let base = worker.map_or(0, |worker| unsafe { (*worker).base });
+        if context != base {
+            return of_context(runtime, pid, context);
+        }
     }
-    if let Some(greenlet) = greenlet(runtime, pid) {
-        return Some(greenlet);
+    greenlet(runtime, pid)
+        // SAFETY: a value of the map.
+        .or_else(|| worker.map(|worker| unsafe { core::ptr::addr_of_mut!((*worker).chain) }))
+        .or_else(|| thread(pid, tid))
+}
+
+/// Address of the context that the present thread has entered.
+#[inline(always)]
+fn entered_context(runtime: &Runtime) -> Option<u64> {
+    let context = context_address(runtime)?;
+    (context != 0 && user::<i32>(context + u64::from(runtime.second))? != 0).then_some(context)
+}
+
+#[inline(always)]
+fn of_context(runtime: &Runtime, pid: u32, address: u64) -> Option<*mut UnitChain> {
+    // Nobody knows how many contexts have been at this address.
+    if runtime.contexts_since == u64::MAX {
+        return None;
     }
-    // SAFETY: a value of the map.
-    worker.map(|worker| unsafe { core::ptr::addr_of_mut!((*worker).chain) })
+    let key = UnitKey {
+        pid,
+        kind: unit_kind::CONTEXT as u32,
+        address,
+    };
+    UNITS
+        .get_ptr_mut(&key)
+        // SAFETY: a value of the map.
+        .filter(|&known| unsafe { (*known).units[0].id } >= id(unit_kind::CONTEXT, runtime.contexts_since))
+        .or_else(|| first_seen(&key, id(unit_kind::CONTEXT, now()) | unit_kind::FOUND))
 }
 
 /// Where a worker thread is kept.
@@ -339,6 +352,10 @@ fn greenlet_address(runtime: &Runtime) -> Option<u64> {
 /// `PyThreadState` of the present thread: the value of `autoTSSkey`, see [`thread_data`].
 #[inline(always)]
 fn thread_state(runtime: &Runtime) -> Option<u64> {
+    if runtime.thread_data == thread_data::SLOT {
+        let state: u64 = user(thread_pointer()?.wrapping_add_signed(runtime.tls_offset))?;
+        return (state != 0).then_some(state);
+    }
     let [initialised, key]: [u32; 2] = user(runtime.key_address)?;
     if initialised == 0 {
         return None;

@@ -129,6 +129,8 @@ pub(super) fn load_object(
     let watch_new = u32::from(settings.watch_new);
     let log_level: u8 = if settings.trace { LOG_TRACE } else { LOG_WARN };
     let wakeup_bytes = settings.ring_buffer_bytes / 8;
+    // A worker of io_uring makes no system calls.
+    let io_workers = u32::from(tier != Tier::Tracepoint);
     let mut loader = EbpfLoader::new();
     loader.verifier_log_level(log);
     for (global, offset) in &layout.globals {
@@ -140,6 +142,7 @@ pub(super) fn load_object(
         .override_global(setting::TAIL_BYTES, &settings.tail_bytes, true)
         .override_global(setting::WAKEUP_BYTES, &wakeup_bytes, true)
         .override_global(setting::WATCH_NEW, &watch_new, true)
+        .override_global(setting::IO_WORKERS, &io_workers, true)
         .override_global(setting::LOG_LEVEL, &log_level, true)
         .override_global(setting::OWN_PID, &own_pid, true)
         .map_max_entries(map::EVENTS, settings.ring_buffer_bytes)

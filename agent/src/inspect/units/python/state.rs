@@ -1,6 +1,9 @@
 //! What the kernel side reads of the state of `CPython`, and a check that it is where it is expected.
 
-use agent_common::{Runtime, unit::runtime_kind};
+use agent_common::{
+    Runtime,
+    unit::{runtime_kind, thread_data},
+};
 
 use super::{
     process::{Loaded, Process},
@@ -77,11 +80,14 @@ impl<'a> State<'a> {
             None if is_early || possible.is_empty() => return Err(NOT_STARTED.to_owned()),
             None => return Err(ELSEWHERE.to_owned()),
         };
+        let (thread_data, tls_offset) = self
+            .slot(&values)
+            .map_or((values.kind, values.from_pointer), |slot| (thread_data::SLOT, slot));
         let runtime = Runtime {
             kind: runtime_kind::PYTHON,
-            thread_data: values.kind,
+            thread_data,
             key_address: self.key_address(),
-            tls_offset: values.from_pointer,
+            tls_offset,
             first: self.offsets.context,
             second: versions::CONTEXT_ENTERED,
             ..Runtime::default()
@@ -91,6 +97,18 @@ impl<'a> State<'a> {
 
     fn key_address(&self) -> u64 {
         self.address.wrapping_add(self.offsets.key)
+    }
+
+    /// Where every thread has its `PyThreadState`, if that is at one distance from the thread pointer.
+    fn slot(&self, values: &Values) -> Option<i64> {
+        let (_, key) = self.process.half_words(self.key_address())?;
+        let threads = self.native_threads().into_iter();
+        let slots: Option<Vec<i64>> = threads
+            .map(|thread| values.slot(self.process, thread, key))
+            .collect();
+        let slots = slots?;
+        let first = *slots.first()?;
+        slots.iter().all(|&slot| slot == first).then_some(first)
     }
 
     fn look(&self, values: &Values) -> Look {

@@ -86,6 +86,7 @@ fn installed_pythons() {
         let runtime = plan.runtime.unwrap();
         let process = Process::new(running.pid());
         assert_eq!(process.half_words(runtime.key_address).unwrap().0, 1);
+        assert_eq!(runtime.thread_data, agent_common::unit::thread_data::SLOT);
         assert_eq!(plan.missing, Vec::<String>::new());
         assert!(!of_kind(&plan, ProbeKind::ContextCopied).is_empty());
         assert!(!of_kind(&plan, ProbeKind::ContextMade).is_empty());

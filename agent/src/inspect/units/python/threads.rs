@@ -92,6 +92,20 @@ impl Values {
         Some(thread.wrapping_add_signed(self.to_pointer?))
     }
 
+    /// Bytes from the thread pointer to a thread's value for a key, if it lies in `struct pthread` itself: glibc has a first
+    /// block of values there (`specific_1stblock`, nptl/descr.h).
+    pub fn slot(&self, process: &Process, thread: u64, key: u32) -> Option<i64> {
+        if self.kind != thread_data::GLIBC || u64::from(key) >= BLOCK {
+            return None;
+        }
+        let pointer = self.pointer(thread)?;
+        let block = process.word(pointer.wrapping_add_signed(self.from_pointer))?;
+        let slot = block.wrapping_add(16 * u64::from(key) + 8).wrapping_sub(pointer);
+        let slot = slot.cast_signed();
+        let values = i64::from(u16::MAX);
+        (-values..values).contains(&slot).then_some(slot)
+    }
+
     /// The value that a thread has for a key.
     pub fn get(&self, process: &Process, thread: u64, key: u32) -> Option<u64> {
         if key >= MAX_KEYS {
