@@ -101,6 +101,10 @@ pub mod setting {
     pub const WATCH_NEW: &str = "WATCH_NEW";
     /// `u8`: least important level of the kernel side's own log (aya-log's): 2 warnings, 5 traces.
     pub const LOG_LEVEL: &str = "AYA_LOG_LEVEL";
+    /// Copies of each program that are attached.
+    pub const COPIES: &str = "COPIES";
+    /// Work areas of each copy.
+    pub const WORK_AREAS: &str = "WORK_AREAS";
     /// Process id of the agent, never watched.
     pub const OWN_PID: &str = "OWN_PID";
 }

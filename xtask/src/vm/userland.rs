@@ -1,4 +1,4 @@
-//! Programs beside the scenario: a Go program and Debian's Python, in a folder that is a root of its own.
+//! Programs beside the scenario: a Go program, Debian's Python and PostgreSQL, each of the latter in a folder that is a root of its own.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -42,13 +42,36 @@ const COMMANDS: [(&str, &str); 3] = [
     ),
 ];
 
-/// Where the second's root is.
+/// Where Python's root is.
 const ROOT: &str = "python";
+/// The same of PostgreSQL.
+const DATABASE_ROOT: &str = "postgresql";
+/// Server and client, and what they need: all but the compiler of expressions (LLVM), which is fetched when it is used.
+const DATABASE_PACKAGES: [&str; 2] = ["postgresql-15", "postgresql-client-15"];
+const COMPILER: [&str; 2] = ["libllvm", "libz3"];
+/// What of these is the root: neither texts nor what the maintainers' scripts are written in.
+const DATABASE_PARTS: [&str; 6] = [
+    "lib",
+    "lib64",
+    "usr/lib/postgresql",
+    "usr/share/postgresql",
+    "usr/lib/x86_64-linux-gnu",
+    "usr/lib/aarch64-linux-gnu",
+];
 
 /// Commands that ask these programs with a tier and judge parents.
 pub(super) fn commands(tier: &str) -> Vec<String> {
     let ask = |(ways, program)| format!("./golden units ./sidelight {tier} {ways} {program}");
     COMMANDS.map(ask).into()
+}
+
+/// The command that asks PostgreSQL with a tier.
+pub(super) fn database_command(tier: &str) -> String {
+    format!(
+        "cd {DATABASE_ROOT} && mkdir -p bin dev/shm && cp /bin/busybox bin/sh && mknod -m 666 dev/null c 1 3 && \
+         mount -t tmpfs -o mode=1777 tmpfs dev/shm && cd .. && \
+         ./golden databases ./sidelight {tier} /work/{DATABASE_ROOT}"
+    )
 }
 
 /// Adds the programs.
@@ -82,11 +105,44 @@ pub(crate) fn add(
         };
         packages::unpack(&wanted, &root, step).map(|()| root)
     })?;
-    add_folder(files, &root, &root)?;
+    add_folder(files, (ROOT, &root), &root)?;
     let source = workspace.root.join(PYTHON);
     let source = fs::read(&source).with_context(|| format!("reading {}", source.display()))?;
     files.add(&format!("{ROOT}/plain.py"), source);
     files.add(&format!("{ROOT}/dev/null"), Vec::new());
+    add_database(workspace, progress, architecture, files)
+}
+
+fn add_database(
+    workspace: &Workspace,
+    progress: &Progress,
+    architecture: &str,
+    files: &mut Files,
+) -> Result<()> {
+    let root = progress.step("PostgreSQL for it", |step| {
+        let root = workspace
+            .tools()
+            .join(format!("kernels/postgresql-{architecture}"));
+        let wanted = Wanted {
+            suite: "bookworm",
+            architecture,
+            packages: &|apt| {
+                let mut packages = apt.with_dependencies(&DATABASE_PACKAGES)?;
+                packages.retain(|name| !COMPILER.iter().any(|compiler| name.starts_with(compiler)));
+                Ok(packages)
+            },
+            key: "postgresql-15",
+        };
+        packages::unpack(&wanted, &root, step).map(|()| root)
+    })?;
+    for part in DATABASE_PARTS {
+        let folder = root.join(part);
+        if folder.is_dir() {
+            add_folder(files, (DATABASE_ROOT, &root), &folder)?;
+        }
+    }
+    let passwd = "root:x:0:0::/:\nnobody:x:65534:65534::/tmp:\n";
+    files.add(&format!("{DATABASE_ROOT}/etc/passwd"), passwd);
     Ok(())
 }
 
@@ -98,25 +154,37 @@ fn toolchain(workspace: &Workspace) -> Result<PathBuf> {
         .context("there is no Go here; `cargo xtask test` fetches it")
 }
 
+/// Folders that no program needs here.
+const UNUSED: [&str; 8] = [
+    "usr/share/doc",
+    "usr/share/man",
+    "usr/share/locale",
+    "usr/share/lintian",
+    "usr/share/postgresql/15/man",
+    "usr/lib/postgresql/15/lib/bitcode",
+    "usr/lib/x86_64-linux-gnu/perl",
+    "usr/lib/aarch64-linux-gnu/perl",
+];
+
 /// All files below a folder of `root`; links are followed as programs in that root see them.
-fn add_folder(files: &mut Files, root: &Path, folder: &Path) -> Result<()> {
+fn add_folder(files: &mut Files, (name, root): (&str, &Path), folder: &Path) -> Result<()> {
     let entries = fs::read_dir(folder).with_context(|| format!("listing {}", folder.display()))?;
     for entry in entries {
         let path = entry
             .with_context(|| format!("listing {}", folder.display()))?
             .path();
-        let name = path.strip_prefix(root).unwrap_or(&path).display().to_string();
+        let place = path.strip_prefix(root).unwrap_or(&path).display().to_string();
         let file = match fs::read_link(&path) {
             Ok(target) if target.is_absolute() => root.join(target.strip_prefix("/").unwrap_or(&target)),
             Ok(target) => folder.join(target),
             Err(_no_link) => path.clone(),
         };
         if path.is_dir() && !path.is_symlink() {
-            if !name.starts_with("usr/share") {
-                add_folder(files, root, &path)?;
+            if !UNUSED.iter().any(|unused| place.starts_with(unused)) {
+                add_folder(files, (name, root), &path)?;
             }
         } else if let Ok(content) = fs::read(&file) {
-            files.add(&format!("{ROOT}/{name}"), content);
+            files.add(&format!("{name}/{place}"), content);
         }
     }
     Ok(())
