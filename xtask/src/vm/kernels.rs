@@ -98,6 +98,13 @@ impl Machine {
         }
     }
 
+    /// This machine's.
+    pub(super) fn this() -> Result<Self> {
+        let mut all = [Self::Amd64, Self::Arm64].into_iter();
+        all.find(|machine| machine.is_this())
+            .context("there is nothing for this architecture")
+    }
+
     /// Whether this machine is one.
     pub(crate) fn is_this(self) -> bool {
         self.rust() == std::env::consts::ARCH

@@ -27,7 +27,7 @@ impl Qemu {
         let root = workspace.tools().join("qemu");
         let wanted = Wanted {
             suite: SUITE,
-            architecture: host()?,
+            architecture: Machine::this()?.debian(),
             packages: &|apt| apt.with_dependencies(&PACKAGES),
             key: "qemu",
         };
@@ -85,13 +85,4 @@ impl Qemu {
         }
         Ok(command)
     }
-}
-
-/// Debian's name of this machine.
-fn host() -> Result<&'static str> {
-    [Machine::Amd64, Machine::Arm64]
-        .into_iter()
-        .find(|machine| machine.is_this())
-        .map(Machine::debian)
-        .context("there is no QEMU for this architecture here")
 }
