@@ -16,7 +16,8 @@ pub const UNITS: &str = "UNITS";
 pub const RUNTIMES: &str = "RUNTIMES";
 /// Per CPU counters, indexed by [`Counter`].
 pub const COUNTERS: &str = "COUNTERS";
-/// Work areas: [`WORK_AREAS_OF_FEXIT`] of them for a CPU with the tier fentry, else [`WORK_AREAS`].
+/// Work areas: for a CPU [`WORK_AREAS_OF_FEXIT`] of them with the tier fentry, else [`WORK_AREAS`], and as many again for each
+/// further copy of the programs.
 pub const WORK: &str = "WORK";
 /// Where opening events are put together, as many as work areas.
 pub const OPENING: &str = "OPENING";
@@ -27,6 +28,12 @@ pub const NEXT_ID: &str = "NEXT_ID";
 pub const WORK_AREAS: u32 = 2;
 /// The same with the tier fentry, which has one such program for each function.
 pub const WORK_AREAS_OF_FEXIT: u32 = 11;
+
+/// Copies of each program that may lose the CPU, on a kernel that takes it away: while one has lost it, the next sees the calls of
+/// whoever else runs there.
+pub const COPIES: usize = 3;
+/// The names of a program's copies differ by what follows.
+pub const COPY_SUFFIXES: [&str; COPIES] = ["", "_b", "_c"];
 
 /// How a process is watched: a `u32` in the map.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,6 +113,10 @@ pub struct Call {
     /// Which call of the thread it is: what its beginning and its end have in common. 0 in the tracepoint tier, and in the
     /// others between two calls.
     pub frame: u64,
+    /// The same of the thread's last call, once that has ended; in the tracepoint tier 0.
+    pub ended: u64,
+    /// The copies of the program that have seen its beginning, or its end if that came: a bit for each.
+    pub copies: u64,
     /// One of [`shape`].
     pub shape: u32,
     /// 0 received, 1 sent.
@@ -171,5 +182,5 @@ impl Counter {
 const _: () = {
     assert!(size_of::<Connection>() == 80);
     assert!(size_of::<Verdict>() == 24);
-    assert!(size_of::<Call>() == 64);
+    assert!(size_of::<Call>() == 80);
 };

@@ -103,6 +103,10 @@ pub mod setting {
     pub const LOG_LEVEL: &str = "AYA_LOG_LEVEL";
     /// 1: threads of the kernel's own, such as io_uring's, can come to the hooks.
     pub const IO_WORKERS: &str = "IO_WORKERS";
+    /// Copies of each program that are attached.
+    pub const COPIES: &str = "COPIES";
+    /// Work areas of each copy.
+    pub const WORK_AREAS: &str = "WORK_AREAS";
     /// Process id of the agent, never watched.
     pub const OWN_PID: &str = "OWN_PID";
 }

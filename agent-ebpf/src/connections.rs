@@ -126,7 +126,7 @@ fn next_id(slot: u64) -> u64 {
         *next
     };
     // SAFETY: no arguments.
-    (u64::from(unsafe { bpf_get_smp_processor_id() }) << 48) | (slot << 44) | count
+    (u64::from(unsafe { bpf_get_smp_processor_id() }) << 48) | (slot << 40) | count
 }
 
 /// Addresses, role and positions of a TCP socket.
@@ -238,15 +238,17 @@ pub extern "C" fn lose_track(sk: u64) -> u64 {
     if connection.ignored != 0 {
         return 0;
     }
-    emit::count(Counter::CallsTorn, 1);
     if connection.tcp == 0 {
+        emit::count(Counter::CallsTorn, 1);
         let id = connection.id;
         let _ = CONNECTIONS.remove(sk);
         emit::close(id, close_how::BOTH, emit::now());
         return 0;
     }
     if let (Some(received), Some(sent)) = (received(sk), sent(sk, connection.role == u32::from(role::CLIENT)))
+        && connection.position != [received, sent]
     {
+        emit::count(Counter::CallsTorn, 1);
         connection.position = [received, sent];
     }
     0

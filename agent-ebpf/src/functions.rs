@@ -9,7 +9,7 @@
 use agent_common::{Call, Counter, map::shape};
 
 use crate::{
-    connections,
+    calls, connections,
     copy::{Buffers, Segment},
     emit::{self, current, now},
     kernel::{self, Socket, field},
@@ -24,6 +24,26 @@ const MSG_OOB: u32 = 1;
 const MSG_PEEK: u32 = 2;
 const MSG_TRUNC: u32 = 0x20;
 const MSG_ERRQUEUE: u32 = 0x2000;
+
+/// Which call of a thread begins or ends, and which copy of the program sees that.
+#[derive(Clone, Copy)]
+pub struct Place {
+    frame: u64,
+    copy: u32,
+}
+
+impl Place {
+    #[inline(always)]
+    pub fn new(frame: u64, copy: u32) -> Self {
+        Self { frame, copy }
+    }
+
+    /// Of a program that does not lose the CPU and has no copies.
+    #[inline(always)]
+    pub fn only(frame: u64) -> Self {
+        Self::new(frame, 0)
+    }
+}
 
 /// The bytes of a call.
 #[derive(Clone, Copy)]
@@ -54,21 +74,21 @@ impl Bytes {
 
 /// `X_sendmsg(struct socket *, struct msghdr *, size_t)` begins.
 #[inline(always)]
-pub fn send_begins(socket: u64, message: u64, size: u64, frame: u64) -> Option<()> {
-    let socket = of_watched(socket)?;
+pub fn send_begins(socket: u64, message: u64, size: u64, place: Place) -> Option<()> {
+    let socket = beginning(socket, place)?;
     let bytes = if field::<u32>(message, &offsets::MESSAGE_FLAGS)? & MSG_OOB != 0 {
         Bytes::IGNORED
     } else {
         bytes_of(message, size)?
     };
-    begin(SENT, socket, bytes, frame);
+    begin(SENT, socket, bytes, place);
     Some(())
 }
 
 /// `X_recvmsg(struct socket *, struct msghdr *, size_t, int flags)` begins.
 #[inline(always)]
-pub fn receive_begins(socket: u64, message: u64, size: u64, flags: u32, frame: u64) -> Option<()> {
-    let socket = of_watched(socket)?;
+pub fn receive_begins(socket: u64, message: u64, size: u64, flags: u32, place: Place) -> Option<()> {
+    let socket = beginning(socket, place)?;
     let bytes = if flags & (MSG_OOB | MSG_PEEK | MSG_ERRQUEUE) != 0 {
         Bytes::IGNORED
     } else if flags & MSG_TRUNC != 0 {
@@ -76,34 +96,35 @@ pub fn receive_begins(socket: u64, message: u64, size: u64, flags: u32, frame: u
     } else {
         bytes_of(message, size)?
     };
-    begin(RECEIVED, socket, bytes, frame);
+    begin(RECEIVED, socket, bytes, place);
     Some(())
 }
 
 /// A function begins that moves bytes between a socket and a pipe or file.
 #[inline(always)]
-pub fn count_begins(direction: usize, socket: u64, size: u64, frame: u64) -> Option<()> {
-    let socket = of_watched(socket)?;
-    begin(direction, socket, Bytes::count(size), frame);
+pub fn count_begins(direction: usize, socket: u64, size: u64, place: Place) -> Option<()> {
+    let socket = beginning(socket, place)?;
+    begin(direction, socket, Bytes::count(size), place);
     Some(())
 }
 
-/// One of them ends; `slot` is a work area that is the program's own. False if its beginning was not seen.
+/// One of them ends; `area` is a work area that is the program's own. False if its beginning was not seen.
 #[inline(always)]
-pub fn ends(slot: u64, frame: u64, result: i64) -> bool {
+pub fn ends(area: u64, place: Place, result: i64) -> bool {
     let (pid, tid) = current();
     let Some(known) = CALLS.get_ptr_mut(processes::thread_key(pid, tid)) else {
         return false;
     };
     // SAFETY: a value of the map; only this thread's own calls write it.
     let call = unsafe { &mut *known };
-    if call.frame != frame {
-        return false;
+    if call.frame != place.frame {
+        return call.frame == 0 && calls::ended_for_another(call, place.frame, place.copy);
     }
-    call.frame = 0;
+    calls::end(call, place.copy);
     if call.shape == shape::IGNORED {
         return true;
     }
+    let slot = work::slot(area, place.copy);
     let Some(work) = work::area(slot) else { return true };
     work.transfer = Transfer {
         socket: Socket {
@@ -147,6 +168,25 @@ pub fn released(socket: u64) {
 fn of_watched(socket: u64) -> Option<Socket> {
     if !processes::is_watched(current().0) {
         return None;
+    }
+    kernel::stream_of_user(socket)
+}
+
+/// The same, unless another copy of the program has seen the call begin.
+#[inline(always)]
+fn beginning(socket: u64, place: Place) -> Option<Socket> {
+    let (pid, tid) = current();
+    if !processes::is_watched(pid) {
+        return None;
+    }
+    if calls::are_seen_by_several()
+        && let Some(known) = CALLS.get_ptr_mut(processes::thread_key(pid, tid))
+    {
+        // SAFETY: a value of the map; only this thread's own calls write it.
+        let call = unsafe { &mut *known };
+        if call.frame == place.frame && calls::begun_for_another(call, place.copy) {
+            return None;
+        }
     }
     kernel::stream_of_user(socket)
 }
@@ -199,7 +239,7 @@ fn segments(iterator: u64, skip: u64, size: u64) -> Option<Bytes> {
 }
 
 #[inline(always)]
-fn begin(direction: usize, socket: Socket, bytes: Bytes, frame: u64) {
+fn begin(direction: usize, socket: Socket, bytes: Bytes, place: Place) {
     let (pid, tid) = current();
     let call = Call {
         sk: socket.sk,
@@ -208,7 +248,9 @@ fn begin(direction: usize, socket: Socket, bytes: Bytes, frame: u64) {
         address: bytes.address,
         length: bytes.length,
         skip: bytes.skip,
-        frame,
+        frame: place.frame,
+        ended: 0,
+        copies: calls::bit(place.copy),
         shape: bytes.shape,
         direction: direction as u32,
     };

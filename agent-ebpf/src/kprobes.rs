@@ -8,7 +8,7 @@ use aya_ebpf::{
 };
 
 use crate::{
-    functions,
+    functions::{self, Place},
     registers::{frame_at_entry, frame_at_return},
     transfer::{RECEIVED, SENT},
     work::KRETPROBE,
@@ -51,20 +51,20 @@ pub fn kprobe_release(ctx: ProbeContext) -> u32 {
 /// Functions that return an `int`.
 #[kretprobe]
 pub fn kretprobe_int(ctx: RetProbeContext) -> u32 {
-    functions::ends(KRETPROBE, frame_at_return(&ctx), i64::from(ctx.ret::<i32>()));
+    functions::ends(KRETPROBE, Place::only(frame_at_return(&ctx)), i64::from(ctx.ret::<i32>()));
     0
 }
 
 /// Functions that return a `ssize_t`.
 #[kretprobe]
 pub fn kretprobe_long(ctx: RetProbeContext) -> u32 {
-    functions::ends(KRETPROBE, frame_at_return(&ctx), ctx.ret::<i64>());
+    functions::ends(KRETPROBE, Place::only(frame_at_return(&ctx)), ctx.ret::<i64>());
     0
 }
 
 #[inline(always)]
 fn send(ctx: &ProbeContext) -> Option<()> {
-    functions::send_begins(ctx.arg(0)?, ctx.arg(1)?, ctx.arg(2)?, frame_at_entry(ctx))
+    functions::send_begins(ctx.arg(0)?, ctx.arg(1)?, ctx.arg(2)?, Place::only(frame_at_entry(ctx)))
 }
 
 #[inline(always)]
@@ -74,11 +74,11 @@ fn receive(ctx: &ProbeContext) -> Option<()> {
         ctx.arg(1)?,
         ctx.arg(2)?,
         ctx.arg(3)?,
-        frame_at_entry(ctx),
+        Place::only(frame_at_entry(ctx)),
     )
 }
 
 #[inline(always)]
 fn count(ctx: &ProbeContext, direction: usize) -> Option<()> {
-    functions::count_begins(direction, ctx.arg(0)?, ctx.arg(3)?, frame_at_entry(ctx))
+    functions::count_begins(direction, ctx.arg(0)?, ctx.arg(3)?, Place::only(frame_at_entry(ctx)))
 }

@@ -10,6 +10,7 @@
 #![no_main]
 #![feature(asm_experimental_arch)]
 
+mod calls;
 mod connections;
 mod copy;
 mod emit;

@@ -7,6 +7,7 @@ use agent_common::{Call, Counter, map::shape};
 use aya_ebpf::{EbpfContext as _, macros::tracepoint, programs::TracePointContext};
 
 use crate::{
+    calls, connections,
     copy::Buffers,
     emit::{self, current, now},
     kernel::{self, Socket},
@@ -38,63 +39,76 @@ struct Message {
     segments: u64,
 }
 
-macro_rules! enter {
-    ($($name:ident: $direction:expr, $shape:expr, fd $fd:literal, address $address:literal, length $length:literal, flags $flags:expr;)*) => { $(
+/// A program in copies.
+macro_rules! copies {
+    ($name:ident $second:ident $third:ident: |$ctx:ident, $copy:ident| $body:expr) => {
+        copies! { @ $name 0 $ctx $copy $body }
+        copies! { @ $second 1 $ctx $copy $body }
+        copies! { @ $third 2 $ctx $copy $body }
+    };
+    (@ $name:ident $number:literal $ctx:ident $copy:ident $body:expr) => {
         #[tracepoint]
-        pub fn $name(ctx: TracePointContext) -> u32 {
-            begin(&ctx, $fd, $direction, $shape, $address, $length, $flags)
+        pub fn $name($ctx: TracePointContext) -> u32 {
+            let $copy: u32 = $number;
+            $body
         }
+    };
+}
+
+macro_rules! enter {
+    ($($name:ident $second:ident $third:ident:
+        $direction:expr, $shape:expr, fd $fd:literal, address $address:literal, length $length:literal, flags $flags:expr;)*) => { $(
+        copies! { $name $second $third: |ctx, copy| begin(&ctx, copy, $fd, $direction, $shape, $address, $length, $flags) }
     )* };
 }
 
 enter! {
-    enter_read: RECEIVED, shape::BUFFER, fd 0, address 1, length 2, flags None;
-    enter_recvfrom: RECEIVED, shape::BUFFER, fd 0, address 1, length 2, flags Some(3);
-    enter_readv: RECEIVED, shape::VECTOR, fd 0, address 1, length 2, flags None;
-    enter_recvmsg: RECEIVED, shape::MESSAGE, fd 0, address 1, length 2, flags Some(2);
-    enter_recvmmsg: RECEIVED, shape::MESSAGES, fd 0, address 1, length 2, flags Some(3);
-    enter_write: SENT, shape::BUFFER, fd 0, address 1, length 2, flags None;
-    enter_sendto: SENT, shape::BUFFER, fd 0, address 1, length 2, flags Some(3);
-    enter_writev: SENT, shape::VECTOR, fd 0, address 1, length 2, flags None;
-    enter_sendmsg: SENT, shape::MESSAGE, fd 0, address 1, length 2, flags Some(2);
-    enter_sendmmsg: SENT, shape::MESSAGES, fd 0, address 1, length 2, flags Some(3);
-    enter_sendfile64: SENT, shape::COUNT, fd 0, address 1, length 3, flags None;
+    enter_read enter_read_b enter_read_c: RECEIVED, shape::BUFFER, fd 0, address 1, length 2, flags None;
+    enter_recvfrom enter_recvfrom_b enter_recvfrom_c: RECEIVED, shape::BUFFER, fd 0, address 1, length 2, flags Some(3);
+    enter_readv enter_readv_b enter_readv_c: RECEIVED, shape::VECTOR, fd 0, address 1, length 2, flags None;
+    enter_recvmsg enter_recvmsg_b enter_recvmsg_c: RECEIVED, shape::MESSAGE, fd 0, address 1, length 2, flags Some(2);
+    enter_recvmmsg enter_recvmmsg_b enter_recvmmsg_c: RECEIVED, shape::MESSAGES, fd 0, address 1, length 2, flags Some(3);
+    enter_write enter_write_b enter_write_c: SENT, shape::BUFFER, fd 0, address 1, length 2, flags None;
+    enter_sendto enter_sendto_b enter_sendto_c: SENT, shape::BUFFER, fd 0, address 1, length 2, flags Some(3);
+    enter_writev enter_writev_b enter_writev_c: SENT, shape::VECTOR, fd 0, address 1, length 2, flags None;
+    enter_sendmsg enter_sendmsg_b enter_sendmsg_c: SENT, shape::MESSAGE, fd 0, address 1, length 2, flags Some(2);
+    enter_sendmmsg enter_sendmmsg_b enter_sendmmsg_c: SENT, shape::MESSAGES, fd 0, address 1, length 2, flags Some(3);
+    enter_sendfile64 enter_sendfile64_b enter_sendfile64_c: SENT, shape::COUNT, fd 0, address 1, length 3, flags None;
 }
 
-/// `splice(fd_in, off_in, fd_out, off_out, len, flags)`: either end may be the socket.
-#[tracepoint]
-pub fn enter_splice(ctx: TracePointContext) -> u32 {
-    begin(&ctx, 2, SENT, shape::COUNT, 0, 4, None);
-    begin(&ctx, 0, RECEIVED, shape::COUNT, 0, 4, None)
-}
+// `splice(fd_in, off_in, fd_out, off_out, len, flags)`: either end may be the socket.
+copies! { enter_splice enter_splice_b enter_splice_c: |ctx, copy| {
+    if let Some(key) = beginning(copy) {
+        begin_on(&ctx, key, copy, 2, SENT, shape::COUNT, 0, 4, None);
+        begin_on(&ctx, key, copy, 0, RECEIVED, shape::COUNT, 0, 4, None);
+    }
+    0
+} }
 
-#[tracepoint]
-pub fn enter_close(ctx: TracePointContext) -> u32 {
+copies! { enter_close enter_close_b enter_close_c: |ctx, _copy| {
     if processes::is_watched(current().0) {
         sockets::descriptor_closed(argument(&ctx, 0) as u32);
     }
     0
-}
+} }
 
-/// The result of any of them but those of many messages.
-#[tracepoint]
-pub fn exit(ctx: TracePointContext) -> u32 {
+// The result of any of them but those of many messages.
+copies! { exit exit_b exit_c: |ctx, copy| {
     if let Some(call) = take_call() {
-        let _ = finish(&call, result(&ctx));
+        let _ = finish(&call, copy, result(&ctx));
     }
     0
-}
+} }
 
-/// The result of a read that a thread was waiting in already when one of the other tiers began: those see only what begins after
-/// them.
-#[tracepoint]
-pub fn exit_waiting(ctx: TracePointContext) -> u32 {
-    let _ = waiting_ends(result(&ctx));
+// The result of a read that a thread was waiting in already when one of the other tiers began: those see only what begins after
+// them.
+copies! { exit_waiting exit_waiting_b exit_waiting_c: |ctx, copy| {
+    let _ = waiting_ends(copy, result(&ctx));
     0
-}
+} }
 
 #[inline(always)]
-fn waiting_ends(result: i64) -> Option<()> {
+fn waiting_ends(copy: u32, result: i64) -> Option<()> {
     let (pid, tid) = current();
     let key = processes::thread_key(pid, tid);
     // SAFETY: a value of the map; only this thread's own calls write it.
@@ -103,17 +117,16 @@ fn waiting_ends(result: i64) -> Option<()> {
         return None;
     }
     let _ = CALLS.remove(key);
-    finish(&of_waiting(call)?, result)
+    finish(&of_waiting(call)?, copy, result)
 }
 
-/// The result of sendmmsg and recvmmsg; apart, so that the usual program stays small.
-#[tracepoint]
-pub fn exit_messages(ctx: TracePointContext) -> u32 {
+// The result of sendmmsg and recvmmsg; apart, so that the usual program stays small.
+copies! { exit_messages exit_messages_b exit_messages_c: |ctx, copy| {
     if let Some(call) = take_call() {
-        let _ = finish_messages(&call, result(&ctx));
+        let _ = finish_messages(&call, copy, result(&ctx));
     }
     0
-}
+} }
 
 #[inline(always)]
 fn take_call() -> Option<Call> {
@@ -152,6 +165,7 @@ fn argument(ctx: &TracePointContext, index: usize) -> u64 {
 #[inline(always)]
 fn begin(
     ctx: &TracePointContext,
+    copy: u32,
     fd: usize,
     direction: usize,
     shape: u32,
@@ -159,16 +173,43 @@ fn begin(
     length: usize,
     flags: Option<usize>,
 ) -> u32 {
+    if let Some(key) = beginning(copy) {
+        begin_on(ctx, key, copy, fd, direction, shape, address, length, flags);
+    }
+    0
+}
+
+/// The thread, if it is a watched one, and no other copy has seen its call begin.
+#[inline(always)]
+fn beginning(copy: u32) -> Option<u64> {
     let (pid, tid) = current();
     if !processes::is_watched(pid) {
-        return 0;
+        return None;
     }
+    let key = processes::thread_key(pid, tid);
+    let seen = calls::are_seen_by_several() && begun(key, copy);
+    (!seen).then_some(key)
+}
+
+/// The call begins on a descriptor, which may be a socket.
+#[inline(always)]
+fn begin_on(
+    ctx: &TracePointContext,
+    key: u64,
+    copy: u32,
+    fd: usize,
+    direction: usize,
+    shape: u32,
+    address: usize,
+    length: usize,
+    flags: Option<usize>,
+) {
     let Some(socket) = kernel::socket(argument(ctx, fd) as u32) else {
-        return 0;
+        return;
     };
     let flags = flags.map_or(0, |index| argument(ctx, index) as u32);
     if direction == RECEIVED && flags & (MSG_PEEK | MSG_ERRQUEUE) != 0 || flags & MSG_OOB != 0 {
-        return 0;
+        return;
     }
     let shape = if direction == RECEIVED && flags & MSG_TRUNC != 0 {
         shape::COUNT
@@ -183,13 +224,33 @@ fn begin(
         length: argument(ctx, length),
         skip: 0,
         frame: 0,
+        ended: 0,
+        copies: calls::bit(copy),
         shape,
         direction: direction as u32,
     };
-    if CALLS.insert(processes::thread_key(pid, tid), call, 0).is_err() {
+    if CALLS.insert(key, call, 0).is_err() {
         emit::count_bound(Counter::CallsFull);
     }
-    0
+}
+
+/// Whether another copy has seen this call begin. What a call has left whose end nobody saw goes.
+#[inline(always)]
+fn begun(key: u64, copy: u32) -> bool {
+    let Some(known) = CALLS.get_ptr_mut(key) else {
+        return false;
+    };
+    // SAFETY: a value of the map; only this thread's own calls write it.
+    let call = unsafe { &mut *known };
+    if call.file != 0 && calls::begun_for_another(call, copy) {
+        return true;
+    }
+    let (file, sk) = (call.file, call.sk);
+    let _ = CALLS.remove(key);
+    if file != 0 {
+        connections::lose_track(sk);
+    }
+    false
 }
 
 /// Puts a call's result into the work area.
@@ -218,15 +279,16 @@ fn transfer_of(call: &Call, result: i64, slot: u64) -> Option<&'static mut Work>
 }
 
 #[inline(always)]
-fn finish(call: &Call, result: i64) -> Option<()> {
-    let work = transfer_of(call, result, work::EXIT)?;
+fn finish(call: &Call, copy: u32, result: i64) -> Option<()> {
+    let slot = work::slot(work::EXIT, copy);
+    let work = transfer_of(call, result, slot)?;
     match call.shape {
         shape::BUFFER => {}
         shape::VECTOR => work.transfer.buffers.segments = call.length.max(1),
         shape::MESSAGE => message(work, call.address),
         _ => work.transfer.has_buffers = 0,
     }
-    transfer::handle_transfer(work::EXIT);
+    transfer::handle_transfer(slot);
     Some(())
 }
 
@@ -249,7 +311,8 @@ fn message(work: &mut Work, address: u64) {
 
 /// sendmmsg and recvmmsg return the number of messages; each message says how many bytes it moved.
 #[inline(always)]
-fn finish_messages(call: &Call, result: i64) -> Option<()> {
+fn finish_messages(call: &Call, copy: u32, result: i64) -> Option<()> {
+    let slot = work::slot(work::EXIT_MESSAGES, copy);
     let count = result.max(0) as u64;
     for index in 0..MESSAGES_MAX {
         if u64::from(index) >= count {
@@ -257,9 +320,9 @@ fn finish_messages(call: &Call, result: i64) -> Option<()> {
         }
         let header = call.address + u64::from(index) * MMSGHDR_BYTES;
         let moved = kernel::user::<u32>(header + MMSGHDR_LEN).unwrap_or(0);
-        let work = transfer_of(call, i64::from(moved), work::EXIT_MESSAGES)?;
+        let work = transfer_of(call, i64::from(moved), slot)?;
         message(work, header);
-        transfer::handle_transfer(work::EXIT_MESSAGES);
+        transfer::handle_transfer(slot);
     }
     if count > u64::from(MESSAGES_MAX) {
         emit::count(Counter::MessagesBeyond, count - u64::from(MESSAGES_MAX));

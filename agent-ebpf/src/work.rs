@@ -10,6 +10,7 @@ use crate::{
     copy::Cursor,
     emit::{FRAGMENT_BYTES, TAIL_BYTES_MAX},
     maps::WORK,
+    offsets,
     transfer::Transfer,
 };
 
@@ -48,6 +49,12 @@ pub const EXIT_MESSAGES: u64 = 1;
 /// The work area of kretprobes, of which only one runs at a time: preemption is off, and `bpf_prog_active` keeps them apart
 /// (`kernel/trace/bpf_trace.c:trace_call_bpf`).
 pub const KRETPROBE: u64 = 1;
+
+/// The work area of a copy of a program.
+#[inline(always)]
+pub fn slot(area: u64, copy: u32) -> u64 {
+    area + u64::from(copy) * u64::from(offsets::WORK_AREAS.load())
+}
 
 /// One of this CPU's work areas. Programs may be preempted, and then others run: those of fexit
 /// (`kernel/bpf/trampoline.c:__bpf_prog_enter_recur` forbids migration alone), and since Linux 7.2 those of system calls'

@@ -7,16 +7,20 @@
 //!
 //! `golden units AGENT TIER WAYS PROGRAM…` asks a server that serves many requests at once, and counts the parents of its calls.
 //!
+//! `golden databases AGENT TIER ROOT` has a client of PostgreSQL ask a server, both below ROOT, and says whether all spans are there.
+//!
 //! `golden refuse NAMES AGENT ARGUMENTS…` runs the agent on a kernel that refuses to load programs of these names. `golden cost AGENT`
 //! measures what a call costs with each tier.
 
 mod child;
 mod client;
 mod cost;
+mod databases;
 mod normal;
 mod refuse;
 mod scenario;
 mod server;
+mod sockmap;
 mod units;
 mod ways;
 mod wider;
@@ -41,6 +45,7 @@ fn run() -> Result<()> {
     match arguments.as_slice() {
         ["scenario", agent, tier] => scenario::run(agent, tier),
         ["units", agent, tier, ways, program @ ..] => units::run(agent, tier, ways, program),
+        ["databases", agent, tier, root] => databases::run(agent, tier, root),
         ["wider", agent, tier] => scenario::run_wider(agent, tier),
         ["refuse", names, program, arguments @ ..] => refuse::run(names, program, arguments),
         ["answer", asked, names] => refuse::answer(asked, names),
@@ -50,7 +55,7 @@ fn run() -> Result<()> {
         ["call", places @ ..] => client::call(&parse(places)?),
         ["call-wider", places @ ..] => client::call_wider(&parse(places)?),
         _ => bail!(
-            "usage: golden scenario AGENT TIER, golden wider AGENT TIER, golden units AGENT TIER WAYS PROGRAM ARGUMENTS…, golden refuse NAMES AGENT ARGUMENTS…, or golden cost AGENT"
+            "usage: golden scenario AGENT TIER, golden wider AGENT TIER, golden databases AGENT TIER ROOT, golden units AGENT TIER WAYS PROGRAM ARGUMENTS…, golden refuse NAMES AGENT ARGUMENTS…, or golden cost AGENT"
         ),
     }
 }

@@ -1,5 +1,6 @@
 //! Ways to move bytes that are not system calls of their own: `preadv2` and `pwritev2`, which some C libraries use for others, `io_uring`,
-//! and the system calls of 32-bit programs. The tiers of functions see them all, that of system calls sees none.
+//! and the system calls of 32-bit programs. The tiers of functions see them all, that of system calls sees none. Sockets in a sockmap are
+//! among them, though all tiers see those: not everybody may put one there.
 
 use std::{
     io::{IoSlice, IoSliceMut},
@@ -7,14 +8,16 @@ use std::{
 };
 
 use io_uring::{IoUring, opcode, squeue::Entry, types::Fd};
-use rustix::io::{Errno, ReadWriteFlags, preadv2, pwritev2};
+use rustix::io::{self, Errno, ReadWriteFlags, preadv2, pwritev2};
+
+use crate::sockmap;
 
 /// All of them, each for reading and writing.
 #[cfg(target_arch = "x86_64")]
-pub(crate) const WIDER: &[&str] = &["positioned", "ring", "narrow"];
+pub(crate) const WIDER: &[&str] = &["positioned", "ring", "sockmap", "narrow"];
 /// Not every processor of this architecture knows 32-bit programs.
 #[cfg(not(target_arch = "x86_64"))]
-pub(crate) const WIDER: &[&str] = &["positioned", "ring"];
+pub(crate) const WIDER: &[&str] = &["positioned", "ring", "sockmap"];
 
 /// The present position, which is all that a socket has: `do_preadv` in `fs/read_write.c` takes -1 for it.
 const HERE: u64 = u64::MAX;
@@ -31,6 +34,7 @@ pub(crate) fn read(socket: BorrowedFd<'_>, way: &str, bytes: &mut [u8]) -> Optio
             let receive = opcode::Recv::new(Fd(socket.as_raw_fd()), bytes.as_mut_ptr(), bytes.len() as u32);
             Some(by_ring(&receive.build()))
         }
+        "sockmap" => Some(sockmap::enter(socket).and_then(|()| io::read(socket, bytes))),
         #[cfg(target_arch = "x86_64")]
         "narrow" => Some(narrow::read(socket, bytes)),
         _ => None,
@@ -49,6 +53,7 @@ pub(crate) fn write(socket: BorrowedFd<'_>, way: &str, bytes: &[u8]) -> Option<R
             let send = opcode::Write::new(Fd(socket.as_raw_fd()), bytes.as_ptr(), bytes.len() as u32);
             Some(by_ring(&send.build()))
         }
+        "sockmap" => Some(sockmap::enter(socket).and_then(|()| io::write(socket, bytes))),
         #[cfg(target_arch = "x86_64")]
         "narrow" => Some(narrow::write(socket, bytes)),
         _ => None,

@@ -95,6 +95,9 @@ enum Verb {
         /// Write the README's table, of each kernel what came of its last run; runs only the kernels that are named
         #[arg(long)]
         table: bool,
+        /// Only who calls whom, in programs of several versions of Go and Python
+        #[arg(long)]
+        versions: bool,
         /// A shell command to run there instead
         #[arg(last = true)]
         command: Vec<String>,
@@ -180,6 +183,7 @@ fn run(verb: Verb) -> Result<ExitCode> {
             all,
             update,
             table,
+            versions,
             command,
         } => verb::vm::run(
             &workspace,
@@ -189,7 +193,8 @@ fn run(verb: Verb) -> Result<ExitCode> {
                 all,
                 command,
                 update,
-                table: table || all,
+                table: table || (all && !versions),
+                versions,
             },
         ),
         Verb::Load { kernels, all } => done(verb::load::run(&workspace, &progress, &kernels, all)),

@@ -14,6 +14,7 @@ use serde::Serialize;
 use super::{
     AttachError, KernelSettings, Tier,
     btf::KERNEL_BTF,
+    copies::original,
     functions::FUNCTIONS,
     layout::Layout,
     load::{load_object, program_refused},
@@ -48,7 +49,9 @@ pub fn budgets(settings: &KernelSettings) -> Result<Vec<Budget>, AttachError> {
     let here: Vec<&str> = layout.functions.iter().map(|function| function.name).collect();
     let mut names: Vec<String> = ebpf.programs().map(|(name, _)| name.to_owned()).collect();
     names.sort();
-    let known = names.into_iter().filter(|name| {
+    // Copies cost what their original costs.
+    let originals = names.into_iter().filter(|name| original(name) == name);
+    let known = originals.filter(|name| {
         let function = function_of(name);
         function.is_none_or(|function| here.contains(&function))
     });
@@ -59,7 +62,7 @@ pub fn budgets(settings: &KernelSettings) -> Result<Vec<Budget>, AttachError> {
 fn function_of(program: &str) -> Option<&'static str> {
     FUNCTIONS
         .iter()
-        .find(|function| function.fentry == program || function.fexit == Some(program))
+        .find(|function| function.fentry[0] == program || function.fexit.is_some_and(|fexit| fexit[0] == program))
         .map(|function| function.name)
 }
 

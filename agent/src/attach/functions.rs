@@ -1,5 +1,7 @@
 //! The socket functions of the kernel that the tiers fentry and kprobe hook.
 
+use super::copies::{Copies, copies};
+
 /// What a function does; each has its own form of arguments.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Form {
@@ -21,32 +23,34 @@ pub(super) struct Function {
     pub(super) form: Form,
     /// Whether there are kernels that do without it.
     pub(super) optional: bool,
-    pub(super) fentry: &'static str,
+    pub(super) fentry: Copies,
     /// None for functions whose result says nothing.
-    pub(super) fexit: Option<&'static str>,
+    pub(super) fexit: Option<Copies>,
 }
 
 macro_rules! functions {
-    ($($name:literal $form:ident $optional:literal $fentry:literal $fexit:expr;)*) => {
-        &[$(Function { name: $name, form: Form::$form, optional: $optional, fentry: $fentry, fexit: $fexit }),*]
+    ($($name:literal $form:ident $optional:literal $fentry:literal $($fexit:literal)?;)*) => {
+        &[$(Function { name: $name, form: Form::$form, optional: $optional, fentry: copies!($fentry), fexit: functions!(@ $($fexit)?) }),*]
     };
+    (@) => { None };
+    (@ $fexit:literal) => { Some(copies!($fexit)) };
 }
 
 /// All of them. `sendpage` went in 6.5, since when sendfile and splice come by `sendmsg` (`net/ipv4/af_inet.c`).
 pub(super) const FUNCTIONS: &[Function] = functions! {
-    "inet_sendmsg" Send false "fentry_inet_sendmsg" Some("fexit_inet_sendmsg");
-    "inet6_sendmsg" Send false "fentry_inet6_sendmsg" Some("fexit_inet6_sendmsg");
-    "unix_stream_sendmsg" Send false "fentry_unix_stream_sendmsg" Some("fexit_unix_stream_sendmsg");
-    "inet_recvmsg" Receive false "fentry_inet_recvmsg" Some("fexit_inet_recvmsg");
-    "inet6_recvmsg" Receive false "fentry_inet6_recvmsg" Some("fexit_inet6_recvmsg");
-    "unix_stream_recvmsg" Receive false "fentry_unix_stream_recvmsg" Some("fexit_unix_stream_recvmsg");
-    "inet_sendpage" SendPage true "fentry_inet_sendpage" Some("fexit_inet_sendpage");
-    "unix_stream_sendpage" SendPage true "fentry_unix_stream_sendpage" Some("fexit_unix_stream_sendpage");
-    "tcp_splice_read" Splice false "fentry_tcp_splice_read" Some("fexit_tcp_splice_read");
-    "unix_stream_splice_read" Splice false "fentry_unix_stream_splice_read" Some("fexit_unix_stream_splice_read");
-    "inet_release" Release false "fentry_inet_release" None;
-    "inet6_release" Release false "fentry_inet6_release" None;
-    "unix_release" Release false "fentry_unix_release" None;
+    "inet_sendmsg" Send false "fentry_inet_sendmsg" "fexit_inet_sendmsg";
+    "inet6_sendmsg" Send false "fentry_inet6_sendmsg" "fexit_inet6_sendmsg";
+    "unix_stream_sendmsg" Send false "fentry_unix_stream_sendmsg" "fexit_unix_stream_sendmsg";
+    "inet_recvmsg" Receive false "fentry_inet_recvmsg" "fexit_inet_recvmsg";
+    "inet6_recvmsg" Receive false "fentry_inet6_recvmsg" "fexit_inet6_recvmsg";
+    "unix_stream_recvmsg" Receive false "fentry_unix_stream_recvmsg" "fexit_unix_stream_recvmsg";
+    "inet_sendpage" SendPage true "fentry_inet_sendpage" "fexit_inet_sendpage";
+    "unix_stream_sendpage" SendPage true "fentry_unix_stream_sendpage" "fexit_unix_stream_sendpage";
+    "tcp_splice_read" Splice false "fentry_tcp_splice_read" "fexit_tcp_splice_read";
+    "unix_stream_splice_read" Splice false "fentry_unix_stream_splice_read" "fexit_unix_stream_splice_read";
+    "inet_release" Release false "fentry_inet_release";
+    "inet6_release" Release false "fentry_inet6_release";
+    "unix_release" Release false "fentry_unix_release";
 };
 
 impl Form {

@@ -8,7 +8,9 @@ use aya::{
 };
 
 use super::{
-    AttachError, Rest, Tier, fentry,
+    AttachError, Rest, Tier,
+    copies::{Copies, copies},
+    fentry,
     functions::Function,
     kprobes::KernelProbes,
     load::program_refused,
@@ -33,28 +35,34 @@ const RAW_TRACEPOINTS: [&str; 4] = [
     "inet_sock_set_state",
 ];
 
+/// The programs at the end of those.
+const EXIT_WAITING: Copies = copies!("exit_waiting");
+
 /// System calls that a thread can wait in for bytes.
 const WAITED_IN: [&str; 4] = ["read", "recvfrom", "readv", "recvmsg"];
 
 /// The loaded programs and what they are attached to. Dropping it detaches all.
 pub struct Hooks {
     tier: Tier,
+    /// How many copies of each program are attached.
+    copies: usize,
     // Before the programs, which its probes run.
     kernel_probes: Option<KernelProbes>,
     ebpf: Ebpf,
     hooked: SyscallSet,
     uprobes: Uprobes,
     /// See [`Hooks::expect_waiting`].
-    waiting: Vec<TracePointLinkId>,
+    waiting: Vec<(&'static str, TracePointLinkId)>,
     /// While it is open the kernel counts the runs of programs.
     counting: Option<OwnedFd>,
 }
 
 impl Hooks {
     /// Nothing attached yet.
-    pub(super) fn new(ebpf: Ebpf, tier: Tier) -> Self {
+    pub(super) fn new(ebpf: Ebpf, tier: Tier, copies: usize) -> Self {
         Self {
             tier,
+            copies,
             kernel_probes: None,
             ebpf,
             hooked: SyscallSet::default(),
@@ -70,7 +78,7 @@ impl Hooks {
     /// [`AttachError`] when the kernel refuses a program.
     pub(super) fn hook_functions(&mut self, functions: &[&Function]) -> Result<(), AttachError> {
         match self.tier {
-            Tier::Fentry => fentry::attach(&mut self.ebpf, functions),
+            Tier::Fentry => fentry::attach(&mut self.ebpf, functions, self.copies),
             Tier::Kprobe => {
                 let tracefs = tracefs().map_err(|source| AttachError::NoTracefs { source })?;
                 self.kernel_probes = Some(KernelProbes::attach(&mut self.ebpf, tracefs, functions)?);
@@ -90,6 +98,13 @@ impl Hooks {
         Misses {
             recursion: misses::of_programs(&self.ebpf),
             probes: self.kernel_probes.as_ref().map_or(0, KernelProbes::missed),
+        }
+    }
+
+    /// Says in the log which programs the kernel skipped.
+    pub fn log_misses(&self) {
+        for (program, times) in misses::by_program(&self.ebpf) {
+            tracing::debug!(program, times, "the kernel skipped a program");
         }
     }
 
@@ -131,7 +146,7 @@ impl Hooks {
         }
         match self.tier {
             Tier::Tracepoint => self
-                .tracepoint("enter_close", "sys_enter_close".to_owned())
+                .tracepoints(copies!("enter_close"), "sys_enter_close")
                 .map(drop),
             // Their functions say when nobody holds a socket any more.
             Tier::Fentry | Tier::Kprobe => Ok(()),
@@ -148,8 +163,8 @@ impl Hooks {
             return Ok(());
         }
         for syscall in WAITED_IN {
-            let link = self.tracepoint("exit_waiting", format!("sys_exit_{syscall}"))?;
-            self.waiting.push(link);
+            let links = self.tracepoints(EXIT_WAITING, &format!("sys_exit_{syscall}"))?;
+            self.waiting.extend(links);
         }
         Ok(())
     }
@@ -157,10 +172,11 @@ impl Hooks {
     /// All of them have ended.
     pub fn expect_no_more(&mut self) {
         for link in std::mem::take(&mut self.waiting) {
-            let detached = self.program("exit_waiting").and_then(|program: &mut TracePoint| {
+            let (name, link) = link;
+            let detached = self.program(name).and_then(|program: &mut TracePoint| {
                 program
                     .detach(link)
-                    .map_err(|source| program_refused("exit_waiting", source))
+                    .map_err(|source| program_refused(name, source))
             });
             if let Err(error) = detached {
                 tracing::warn!(%error, "a tracepoint cannot be let go, and goes on slowing system calls");
@@ -183,8 +199,8 @@ impl Hooks {
             }
             let (enter, exit) = programs(syscall);
             // Exit first: an entry without its exit would stay in the map of calls.
-            self.tracepoint(exit, format!("sys_exit_{}", syscall.tracepoint()))?;
-            self.tracepoint(enter, format!("sys_enter_{}", syscall.tracepoint()))?;
+            self.tracepoints(exit, &format!("sys_exit_{}", syscall.tracepoint()))?;
+            self.tracepoints(enter, &format!("sys_enter_{}", syscall.tracepoint()))?;
             self.hooked.insert(syscall);
             new += 1;
         }
@@ -230,6 +246,18 @@ impl Hooks {
         self.uprobes.ended(pid);
     }
 
+    /// Attaches all copies of a program that there have to be.
+    fn tracepoints(
+        &mut self,
+        programs: Copies,
+        name: &str,
+    ) -> Result<Vec<(&'static str, TracePointLinkId)>, AttachError> {
+        let programs = programs.into_iter().take(self.copies);
+        programs
+            .map(|program| Ok((program, self.tracepoint(program, name.to_owned())?)))
+            .collect()
+    }
+
     fn tracepoint(&mut self, program: &'static str, name: String) -> Result<TracePointLinkId, AttachError> {
         let loaded: &mut TracePoint = self.program(program)?;
         if loaded.fd().is_err() {
@@ -254,19 +282,19 @@ impl Hooks {
 }
 
 /// The programs for a system call's entry and exit.
-fn programs(syscall: Syscall) -> (&'static str, &'static str) {
+fn programs(syscall: Syscall) -> (Copies, Copies) {
     match syscall {
-        Syscall::Read => ("enter_read", "exit"),
-        Syscall::Write => ("enter_write", "exit"),
-        Syscall::Readv => ("enter_readv", "exit"),
-        Syscall::Writev => ("enter_writev", "exit"),
-        Syscall::Sendto => ("enter_sendto", "exit"),
-        Syscall::Recvfrom => ("enter_recvfrom", "exit"),
-        Syscall::Sendmsg => ("enter_sendmsg", "exit"),
-        Syscall::Recvmsg => ("enter_recvmsg", "exit"),
-        Syscall::Sendmmsg => ("enter_sendmmsg", "exit_messages"),
-        Syscall::Recvmmsg => ("enter_recvmmsg", "exit_messages"),
-        Syscall::Sendfile => ("enter_sendfile64", "exit"),
-        Syscall::Splice => ("enter_splice", "exit"),
+        Syscall::Read => (copies!("enter_read"), copies!("exit")),
+        Syscall::Write => (copies!("enter_write"), copies!("exit")),
+        Syscall::Readv => (copies!("enter_readv"), copies!("exit")),
+        Syscall::Writev => (copies!("enter_writev"), copies!("exit")),
+        Syscall::Sendto => (copies!("enter_sendto"), copies!("exit")),
+        Syscall::Recvfrom => (copies!("enter_recvfrom"), copies!("exit")),
+        Syscall::Sendmsg => (copies!("enter_sendmsg"), copies!("exit")),
+        Syscall::Recvmsg => (copies!("enter_recvmsg"), copies!("exit")),
+        Syscall::Sendmmsg => (copies!("enter_sendmmsg"), copies!("exit_messages")),
+        Syscall::Recvmmsg => (copies!("enter_recvmmsg"), copies!("exit_messages")),
+        Syscall::Sendfile => (copies!("enter_sendfile64"), copies!("exit")),
+        Syscall::Splice => (copies!("enter_splice"), copies!("exit")),
     }
 }

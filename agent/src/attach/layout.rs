@@ -11,6 +11,7 @@ use rustix::param::page_size;
 use super::{
     AttachError, Tier,
     btf::Btf,
+    copies,
     functions::{FUNCTIONS, Function},
 };
 
@@ -23,6 +24,8 @@ pub(super) struct Layout {
     pub(super) globals: Vec<(&'static str, u32)>,
     /// The functions of the tier that this kernel has.
     pub(super) functions: Vec<&'static Function>,
+    /// How many copies of each program are attached.
+    pub(super) copies: usize,
 }
 
 impl Layout {
@@ -43,7 +46,11 @@ impl Layout {
                     .filter(|function| !function.optional || btf.has_function(function.name)),
             );
         }
-        Ok(Self { globals, functions })
+        Ok(Self {
+            globals,
+            functions,
+            copies: copies::needed(tier, &btf),
+        })
     }
 }
 

@@ -108,7 +108,7 @@ fn load_and_hook(settings: &KernelSettings, tier: Tier) -> Result<Kernel, Attach
         verdicts: take(&mut ebpf, map::VERDICTS, Table::try_from)?,
         runtimes: take(&mut ebpf, map::RUNTIMES, Table::try_from)?,
         counters: take(&mut ebpf, map::COUNTERS, Counters::try_from)?,
-        hooks: Hooks::new(ebpf, tier),
+        hooks: Hooks::new(ebpf, tier, layout.copies),
     };
     kernel.hooks.hook_functions(&layout.functions)?;
     Ok(kernel)
@@ -125,6 +125,7 @@ pub(super) fn load_object(
         Tier::Fentry => map::WORK_AREAS_OF_FEXIT,
         Tier::Kprobe | Tier::Tracepoint => map::WORK_AREAS,
     };
+    let copies = u32::try_from(layout.copies).unwrap_or(1);
     let own_pid = std::process::id();
     let watch_new = u32::from(settings.watch_new);
     let log_level: u8 = if settings.trace { LOG_TRACE } else { LOG_WARN };
@@ -145,13 +146,15 @@ pub(super) fn load_object(
         .override_global(setting::IO_WORKERS, &io_workers, true)
         .override_global(setting::LOG_LEVEL, &log_level, true)
         .override_global(setting::OWN_PID, &own_pid, true)
+        .override_global(setting::COPIES, &copies, true)
+        .override_global(setting::WORK_AREAS, &areas, true)
         .map_max_entries(map::EVENTS, settings.ring_buffer_bytes)
         .map_max_entries(map::CONNECTIONS, settings.max_connections)
         .map_max_entries(map::WATCHED, settings.max_processes)
         .map_max_entries(map::RUNTIMES, settings.max_processes)
-        .map_max_entries(map::WORK, areas)
-        .map_max_entries(map::OPENING, areas)
-        .map_max_entries(map::NEXT_ID, areas);
+        .map_max_entries(map::WORK, areas * copies)
+        .map_max_entries(map::OPENING, areas * copies)
+        .map_max_entries(map::NEXT_ID, areas * copies);
     loader.load(OBJECT).map_err(refused)
 }
 

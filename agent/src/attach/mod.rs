@@ -2,6 +2,7 @@
 
 mod btf;
 mod budget;
+mod copies;
 mod error;
 mod fentry;
 mod functions;

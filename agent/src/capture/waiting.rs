@@ -75,10 +75,9 @@ fn waiting_in(line: &str) -> Option<Call> {
         began,
         address,
         length,
-        skip: 0,
-        frame: 0,
         shape,
         direction: 0,
+        ..Call::default()
     })
 }
 

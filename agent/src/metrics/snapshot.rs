@@ -18,6 +18,15 @@ const WAITING_MOST: usize = 16;
 /// How long the capture thread may take for a snapshot: it looks every 25 ms.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// Counts of what a tier did not see.
+const OF_TIER: [&str; 5] = [
+    "drops",
+    "recursion_misses",
+    "probe_misses",
+    "calls_torn",
+    "calls_full",
+];
+
 /// All metrics at a moment.
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
@@ -89,14 +98,19 @@ pub fn channel() -> (Asker, Asked) {
 }
 
 impl OfAgent {
-    /// What it counts.
-    pub fn counted(&self) -> impl Iterator<Item = (&'static str, Count)> {
+    /// What it counts, by name; what depends on how the I/O is seen has that as a label.
+    pub fn counted(&self) -> impl Iterator<Item = (&'static str, Labels, Count)> {
         self.counts.iter().map(|&(name, value)| {
             let count = Count {
                 since_unix_nanos: self.since_unix_nanos,
                 value,
             };
-            (name, count)
+            let labels = if OF_TIER.contains(&name) {
+                vec![("tier", self.tier.into())]
+            } else {
+                Labels::new()
+            };
+            (name, labels, count)
         })
     }
 }

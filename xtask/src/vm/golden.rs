@@ -67,25 +67,23 @@ pub(crate) fn files(agent: &Path, scenario: &Path) -> Result<Files> {
 /// A shell command that runs it with one tier after the other. What `check` says comes first.
 pub(crate) fn command(kernel: &Kernel) -> String {
     let tiers = kernel.tiers.iter().map(|tier| (*tier, "sidelight"));
-    // Where the kernel skips programs, this one would say nothing.
-    let forced = kernel.skips.is_empty().then_some((FORCED, "refused"));
-    let runs = tiers.chain(forced).map(|(tier, agent)| {
+    let runs = tiers.chain([(FORCED, "refused")]).map(|(tier, agent)| {
         format!(
             "echo '@@tier {tier}'; ./golden scenario ./{agent} {tier} 2>errors; echo \"@@code $?\"; cat errors\n"
         )
     });
-    let exact: Vec<&str> = kernel
-        .tiers
-        .iter()
-        .copied()
-        .filter(|tier| !kernel.skips.contains(tier))
-        .collect();
     // Who acts is read in the same way whatever the tier: once is enough.
-    let units = exact.first().map(|tier| (*tier, userland::commands(tier)));
-    let wider = exact.iter().filter(|tier| **tier != LAST);
+    let cheapest = kernel.tiers.first().filter(|_| kernel.units);
+    let units = cheapest.map(|tier| (*tier, userland::commands(tier)));
+    let databases = kernel
+        .tiers
+        .first()
+        .map(|tier| (*tier, vec![userland::database_command(tier)]));
+    let wider = kernel.tiers.iter().filter(|tier| **tier != LAST);
     let others = wider
         .map(|tier| (*tier, vec![format!("./golden wider ./sidelight {tier}")]))
         .chain(units)
+        .chain(databases)
         .flat_map(|(tier, commands)| {
             commands
                 .into_iter()

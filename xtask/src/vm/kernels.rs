@@ -19,9 +19,10 @@ pub(crate) struct Kernel {
     pub(crate) machine: Machine,
     /// The tiers that have to work.
     pub(crate) tiers: &'static [&'static str],
-    /// Tiers whose programs it may take the CPU away from, and then skips for whoever else comes to them: it counts that, and only
-    /// if there was some may spans be missing.
-    pub(crate) skips: &'static [&'static str],
+    /// What it is told when it boots.
+    pub(super) parameters: &'static str,
+    /// Whether probes in programs can say where they are (`bpf_get_attach_cookie`, since 5.15): without, the unit is the thread.
+    pub(crate) units: bool,
 }
 
 const ALL: &[&str] = &["fentry", "kprobe", "tracepoint"];
@@ -34,16 +35,18 @@ pub(crate) enum Machine {
     Arm64,
 }
 
-/// All of them; the first is the one that every test run boots.
-pub(crate) const KERNELS: [Kernel; 8] = [
+/// All of them; the first is the one that every test run boots. The newest takes the CPU away from programs wherever it can, which
+/// is more than it does by itself.
+pub(crate) const KERNELS: [Kernel; 9] = [
     amd64("6.1", "bookworm", ALL),
     amd64("6.12", "trixie", ALL),
-    amd64("5.10", "bullseye", ALL),
+    threads_only(amd64("5.10", "bullseye", ALL)),
+    amd64("7", "trixie-backports", ALL),
     preempting(amd64("7", "trixie-backports", ALL)),
     arm64("6.1", "bookworm", NO_FENTRY),
     arm64("6.12", "trixie", ALL),
-    arm64("5.10", "bullseye", NO_FENTRY),
-    preempting(arm64("7", "trixie-backports", ALL)),
+    threads_only(arm64("5.10", "bullseye", NO_FENTRY)),
+    arm64("7", "trixie-backports", ALL),
 ];
 
 const fn amd64(series: &'static str, suite: &'static str, tiers: &'static [&'static str]) -> Kernel {
@@ -52,7 +55,8 @@ const fn amd64(series: &'static str, suite: &'static str, tiers: &'static [&'sta
         suite,
         machine: Machine::Amd64,
         tiers,
-        skips: &[],
+        parameters: "",
+        units: true,
     }
 }
 
@@ -63,10 +67,16 @@ const fn arm64(series: &'static str, suite: &'static str, tiers: &'static [&'sta
     }
 }
 
-/// Such a kernel preempts, and since 7.2 also programs of system calls' tracepoints.
 const fn preempting(kernel: Kernel) -> Kernel {
     Kernel {
-        skips: &["fentry", "tracepoint"],
+        parameters: "preempt=full",
+        ..kernel
+    }
+}
+
+const fn threads_only(kernel: Kernel) -> Kernel {
+    Kernel {
+        units: false,
         ..kernel
     }
 }
@@ -88,6 +98,13 @@ impl Machine {
         }
     }
 
+    /// This machine's.
+    pub(super) fn this() -> Result<Self> {
+        let mut all = [Self::Amd64, Self::Arm64].into_iter();
+        all.find(|machine| machine.is_this())
+            .context("there is nothing for this architecture")
+    }
+
     /// Whether this machine is one.
     pub(crate) fn is_this(self) -> bool {
         self.rust() == std::env::consts::ARCH
@@ -95,14 +112,20 @@ impl Machine {
 }
 
 impl Kernel {
-    /// What it is called on the command line: `6.1-amd64`.
+    /// What it is called on the command line: `6.1-amd64`, `7-amd64 preempt=full`.
     pub(crate) fn name(&self) -> String {
+        let name = format!("{} {}", self.package(), self.parameters);
+        name.trim_end().to_owned()
+    }
+
+    /// The same without what it is told.
+    fn package(&self) -> String {
         format!("{}-{}", self.series, self.machine.debian())
     }
 
     /// Makes sure of the kernel, and returns the file to boot.
     pub(super) fn ensure(&self, workspace: &Workspace, step: &Step) -> Result<PathBuf> {
-        let folder = workspace.tools().join("kernels").join(self.name());
+        let folder = workspace.tools().join("kernels").join(self.package());
         let wanted = Wanted {
             suite: self.suite,
             architecture: self.machine.debian(),

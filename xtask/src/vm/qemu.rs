@@ -12,6 +12,8 @@ use crate::workspace::Workspace;
 
 /// The release whose QEMU is used, and its packages.
 const SUITE: &str = "trixie";
+/// A machine that waits for its host's processor is none that hangs.
+const UNHURRIED: &str = "nowatchdog rcupdate.rcu_cpu_stall_suppress=1";
 const PACKAGES: [&str; 2] = ["qemu-system-x86", "qemu-system-arm"];
 
 /// QEMU below `target/tools`.
@@ -25,7 +27,7 @@ impl Qemu {
         let root = workspace.tools().join("qemu");
         let wanted = Wanted {
             suite: SUITE,
-            architecture: host()?,
+            architecture: Machine::this()?.debian(),
             packages: &|apt| apt.with_dependencies(&PACKAGES),
             key: "qemu",
         };
@@ -35,7 +37,9 @@ impl Qemu {
 
     /// The command that boots a kernel, with its console on standard output.
     pub(super) fn command(&self, kernel: &Kernel, image: &Path, initramfs: &Path) -> Result<Command> {
-        let machine = kernel.machine;
+        let Kernel {
+            machine, parameters, ..
+        } = kernel;
         let console = match machine {
             Machine::Amd64 => "ttyS0",
             Machine::Arm64 => "ttyAMA0",
@@ -47,7 +51,7 @@ impl Qemu {
         };
         command
             .args(["-machine", kind, "-cpu", processor, "-accel", "tcg"])
-            .args(["-m", "1024", "-smp", "1", "-nodefaults", "-no-user-config"])
+            .args(["-m", "2048", "-smp", "1", "-nodefaults", "-no-user-config"])
             .args(["-display", "none", "-serial", "stdio", "-no-reboot"])
             .arg("-kernel")
             .arg(image)
@@ -55,7 +59,7 @@ impl Qemu {
             .arg(initramfs)
             .arg("-append")
             .arg(format!(
-                "console={console} panic=-1 quiet loglevel=3 mitigations=off nokaslr"
+                "console={console} panic=-1 quiet loglevel=3 mitigations=off nokaslr {UNHURRIED} {parameters}"
             ));
         Ok(command)
     }
@@ -81,13 +85,4 @@ impl Qemu {
         }
         Ok(command)
     }
-}
-
-/// Debian's name of this machine.
-fn host() -> Result<&'static str> {
-    [Machine::Amd64, Machine::Arm64]
-        .into_iter()
-        .find(|machine| machine.is_this())
-        .map(Machine::debian)
-        .context("there is no QEMU for this architecture here")
 }

@@ -216,14 +216,14 @@ impl Encoder<'_> {
 
     fn of_agent(&self, agent: &OfAgent) -> Vec<Metric> {
         let mut metrics = Vec::new();
-        for (counter, count) in agent.counted() {
+        for (counter, labels, count) in agent.counted() {
             let name = format!("sidelight.{counter}");
             let head = Head {
                 name: &name,
                 unit: "1",
                 description: "Of the agent's own counts; the same as in its last line on stderr.",
             };
-            metrics.extend(self.counts(counter, head, &[(Labels::new(), count)]));
+            metrics.extend(self.counts(counter, head, &[(labels, count)]));
         }
         for (level, description, value) in &agent.levels {
             let name = format!("sidelight.{level}");

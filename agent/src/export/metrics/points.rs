@@ -167,8 +167,8 @@ impl Baseline {
         for metric in snapshot.tempo.into_iter().flat_map(|tempo| tempo.histograms) {
             baseline.histograms(None, metric.name, metric.series);
         }
-        for (name, count) in snapshot.agent.counted() {
-            baseline.count(name, &Labels::new(), count);
+        for (name, labels, count) in snapshot.agent.counted() {
+            baseline.count(name, &labels, count);
         }
         baseline
     }

@@ -95,7 +95,8 @@ impl Counting {
             processes: self.metrics.snapshot(),
             agent: OfAgent {
                 since_unix_nanos: at(0).unix_nanos,
-                counts: vec![("events", now.monotonic / SECOND)],
+                counts: vec![("events", now.monotonic / SECOND), ("drops", 2)],
+                tier: "kprobe",
                 ..OfAgent::default()
             },
             ..Snapshot::default()
@@ -140,7 +141,11 @@ fn exponential(requests: &[ExportMetricsServiceRequest]) -> Vec<ExponentialHisto
 }
 
 fn events(requests: &[ExportMetricsServiceRequest]) -> Vec<NumberDataPoint> {
-    let metrics = metrics(requests, "sidelight.events");
+    counts(requests, "sidelight.events")
+}
+
+fn counts(requests: &[ExportMetricsServiceRequest], name: &str) -> Vec<NumberDataPoint> {
+    let metrics = metrics(requests, name);
     metrics
         .flat_map(|metric| match &metric.data {
             Some(Data::Sum(sum)) => sum.data_points.clone(),
@@ -164,6 +169,20 @@ fn encoded(
     snapshot: &Snapshot,
 ) -> Vec<ExportMetricsServiceRequest> {
     encode::requests(snapshot, From::new(temporality, baseline), true)
+}
+
+#[test]
+fn what_a_tier_missed_says_which() {
+    let requests = encoded(
+        Temporality::Cumulative,
+        &Baseline::default(),
+        &Counting::new(Buckets::Explicit).snapshot(at(1)),
+    );
+    let drops = counts(&requests, "sidelight.drops");
+    let tier = drops[0].attributes.first().unwrap();
+    assert_eq!(tier.key, "tier");
+    assert!(format!("{:?}", tier.value).contains("\"kprobe\""));
+    assert!(events(&requests)[0].attributes.is_empty());
 }
 
 #[test]

@@ -23,13 +23,17 @@ impl Page {
             self.head(&Head::gauge(&name, help))?;
             self.line(&name, &Set::default(), format_args!("{value}"))?;
         }
-        for (counter, value) in &agent.counts {
+        for (counter, labels, count) in agent.counted() {
             let name = format!("sidelight_{counter}");
             self.head(&Head::counter(
                 &name,
                 "Of the agent's own counts; the same as in its last line on stderr.",
             ))?;
-            self.line(&format!("{name}_total"), &Set::default(), format_args!("{value}"))?;
+            let mut set = Set::default();
+            for (label, value) in &labels {
+                set.add(label, value);
+            }
+            self.line(&format!("{name}_total"), &set, format_args!("{}", count.value))?;
         }
         self.programs(agent)
     }

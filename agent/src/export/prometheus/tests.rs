@@ -53,7 +53,7 @@ fn snapshot() -> Snapshot {
     Snapshot {
         processes,
         agent: OfAgent {
-            counts: vec![("events", 12)],
+            counts: vec![("events", 12), ("recursion_misses", 3)],
             tier: "tracepoint",
             ..OfAgent::default()
         },
@@ -165,6 +165,16 @@ fn prometheus_own_format_has_no_exemplars_units_and_end() {
         lines(Format::OpenMetrics, "sidelight_events")[1],
         "# TYPE sidelight_events counter"
     );
+}
+
+#[test]
+fn what_a_tier_missed_says_which() {
+    for format in [Format::Prometheus, Format::OpenMetrics] {
+        assert_eq!(
+            lines(format, "sidelight_recursion_misses")[2],
+            "sidelight_recursion_misses_total{tier=\"tracepoint\"} 3"
+        );
+    }
 }
 
 #[test]
