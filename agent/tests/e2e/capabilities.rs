@@ -169,21 +169,27 @@ fn keeps_the_processor(lab: &Lab) -> Result<()> {
 
 /// Its requests for a real-time priority, with the kernel's answers.
 fn asked_for_priority(stranger: &Stranger, capabilities: &[&str]) -> Result<Vec<String>> {
-    let trace = stranger
+    let folder = stranger
         .binary
         .with_file_name(format!("trace-{}", capabilities.len()));
+    fs::create_dir_all(&folder)?;
     let agent = stranger.agent(capabilities);
     let mut command = Command::new("strace");
+    // One file for each thread, so that no call is printed in two halves.
     command
-        .args(["-f", "-e", "trace=sched_setscheduler", "-o"])
-        .arg(&trace);
+        .args(["-ff", "-e", "trace=sched_setscheduler", "-o"])
+        .arg(folder.join("thread"));
     command.arg(agent.get_program()).args(agent.get_args());
     command.args(["--duration", "1s"]);
     let ended = agent::finish(agent::clean(command))?;
     ensure!(ended.status.success(), "{}:\n{}", ended.status, ended.stderr);
-    let calls = fs::read_to_string(&trace).context("the trace")?;
-    let asked = calls.lines().filter(|line| line.contains("SCHED_FIFO"));
-    Ok(asked.map(ToOwned::to_owned).collect())
+    let mut asked = Vec::new();
+    for thread in fs::read_dir(&folder)? {
+        let calls = fs::read_to_string(thread?.path())?;
+        let own = calls.lines().filter(|line| line.contains("SCHED_FIFO"));
+        asked.extend(own.map(ToOwned::to_owned));
+    }
+    Ok(asked)
 }
 
 fn without(missing: &str) -> Vec<&'static str> {
