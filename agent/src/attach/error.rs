@@ -117,6 +117,23 @@ pub enum AttachError {
         /// Why.
         source: io::Error,
     },
+    /// No right to probe programs.
+    #[error(
+        "{path} may not be probed: {source}; give CAP_SYS_ADMIN, or use Linux 6.6 or newer, where BPF and PERFMON are enough; \
+         until then the tasks of programs that use it are not told apart"
+    )]
+    ProbeNotPermitted {
+        /// The file.
+        path: PathBuf,
+        /// The kernel's answer.
+        source: io::Error,
+    },
+    /// No descriptors left.
+    #[error("the eBPF maps cannot be kept open: {source}; allow more open files (`ulimit -n`)")]
+    Descriptors {
+        /// The kernel's answer.
+        source: io::Error,
+    },
     /// Nothing to hook.
     #[error(
         "the tracepoint {category}:{name} could not be used: {source}; is tracefs mounted? \

@@ -59,14 +59,14 @@ pub struct Hooks {
 
 impl Hooks {
     /// Nothing attached yet.
-    pub(super) fn new(ebpf: Ebpf, tier: Tier, copies: usize) -> Self {
+    pub(super) fn new(ebpf: Ebpf, uprobes: Uprobes, tier: Tier, copies: usize) -> Self {
         Self {
             tier,
             copies,
             kernel_probes: None,
             ebpf,
             hooked: SyscallSet::default(),
-            uprobes: Uprobes::default(),
+            uprobes,
             waiting: Vec::new(),
             counting: None,
         }
@@ -96,7 +96,7 @@ impl Hooks {
     /// What the kernel could not report, by its own count.
     pub fn misses(&self) -> Misses {
         Misses {
-            recursion: misses::of_programs(&self.ebpf),
+            recursion: misses::of_programs(&self.ebpf) + misses::of_loaded(self.uprobes.loaded()),
             probes: self.kernel_probes.as_ref().map_or(0, KernelProbes::missed),
         }
     }
@@ -116,7 +116,7 @@ impl Hooks {
     /// The runs of the programs, if the kernel counts them.
     pub fn runs(&self) -> Vec<ProgramRuns> {
         match self.counting {
-            Some(_) => runs::of_programs(&self.ebpf),
+            Some(_) => runs::of_programs(&self.ebpf, self.uprobes.loaded()),
             None => Vec::new(),
         }
     }
@@ -124,7 +124,10 @@ impl Hooks {
     /// Programs that are loaded, and probes in programs and libraries that are attached.
     pub fn attached(&self) -> (usize, usize) {
         let loaded = self.ebpf.programs().filter(|(_, program)| program.fd().is_ok());
-        (loaded.count(), self.uprobes.attached())
+        (
+            loaded.count() + self.uprobes.loaded().count(),
+            self.uprobes.attached(),
+        )
     }
 
     /// The loaded object, for its log.

@@ -11,10 +11,12 @@ use aya::{
 
 use crate::discover::SyscallSet;
 
-use super::{AttachError, Choice, Counters, Hooks, Refusal, Table, Tier, error, layout::Layout, tier};
+use super::{
+    AttachError, Choice, Counters, Hooks, Refusal, Table, Tier, error, layout::Layout, tier, uprobes::Uprobes,
+};
 
 /// The object for this architecture, built by `cargo xtask build-ebpf`.
-static OBJECT: &[u8] = aya::include_bytes_aligned!(env!("SIDELIGHT_EBPF_OBJECT"));
+pub(super) static OBJECT: &[u8] = aya::include_bytes_aligned!(env!("SIDELIGHT_EBPF_OBJECT"));
 
 /// Levels of aya-log.
 const LOG_WARN: u8 = 2;
@@ -100,6 +102,8 @@ pub fn try_out(settings: &KernelSettings, tier: Tier) -> Result<(), AttachError>
 fn load_and_hook(settings: &KernelSettings, tier: Tier) -> Result<Kernel, AttachError> {
     let layout = Layout::read(&settings.btf, tier)?;
     let mut ebpf = load_object(settings, tier, &layout, VerifierLogLevel::default())?;
+    // Before the maps are taken out.
+    let uprobes = Uprobes::new(&ebpf)?;
     let mut kernel = Kernel {
         events: take(&mut ebpf, map::EVENTS, RingBuf::try_from)?,
         watched: take(&mut ebpf, map::WATCHED, Table::try_from)?,
@@ -108,7 +112,7 @@ fn load_and_hook(settings: &KernelSettings, tier: Tier) -> Result<Kernel, Attach
         verdicts: take(&mut ebpf, map::VERDICTS, Table::try_from)?,
         runtimes: take(&mut ebpf, map::RUNTIMES, Table::try_from)?,
         counters: take(&mut ebpf, map::COUNTERS, Counters::try_from)?,
-        hooks: Hooks::new(ebpf, tier, layout.copies),
+        hooks: Hooks::new(ebpf, uprobes, tier, layout.copies),
     };
     kernel.hooks.hook_functions(&layout.functions)?;
     Ok(kernel)
@@ -200,9 +204,10 @@ pub(super) fn program_refused(program: &'static str, source: ProgramError) -> At
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
-    fn settings() -> KernelSettings {
+
+    pub(in super::super) fn settings() -> KernelSettings {
         KernelSettings {
             btf: super::super::btf::KERNEL_BTF.into(),
             request_head_bytes: 65_536,

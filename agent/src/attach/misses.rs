@@ -1,11 +1,12 @@
 //! What the kernel skipped: it runs no program inside of another of its kind, and has a bound on returns it waits for.
 
-use std::{collections::BTreeMap, fs, os::fd::AsRawFd as _};
-
-use aya::{
-    Ebpf,
-    programs::{Program, ProgramFd},
+use std::{
+    collections::BTreeMap,
+    fs,
+    os::fd::{AsFd as _, AsRawFd as _, BorrowedFd},
 };
+
+use aya::{Ebpf, programs::Program};
 
 use super::copies::original;
 
@@ -48,21 +49,29 @@ fn missed<'a>(programs: impl Iterator<Item = (&'a str, u64)>) -> u64 {
     least.values().sum()
 }
 
-fn fd(program: &Program) -> Option<&ProgramFd> {
-    program.fd().ok()
+/// The same for programs that aya did not load.
+pub(super) fn of_loaded<'a>(programs: impl Iterator<Item = (&'static str, BorrowedFd<'a>)>) -> u64 {
+    programs.filter_map(|(_, program)| of_program(program)).sum()
 }
 
-fn of_program(fd: &ProgramFd) -> Option<u64> {
-    use std::os::fd::AsFd as _;
-    let number = fd.as_fd().as_raw_fd();
-    recursion_misses(&fs::read_to_string(format!("/proc/self/fdinfo/{number}")).ok()?)
+/// What the kernel says of a loaded program under this name.
+pub(super) fn said_of(program: BorrowedFd<'_>, field: &str) -> Option<u64> {
+    let said = fs::read_to_string(format!("/proc/self/fdinfo/{}", program.as_raw_fd())).ok()?;
+    number(&said, field)
 }
 
-fn recursion_misses(fdinfo: &str) -> Option<u64> {
-    let line = fdinfo
-        .lines()
-        .find_map(|line| line.strip_prefix("recursion_misses:"))?;
-    line.trim().parse().ok()
+fn fd(program: &Program) -> Option<BorrowedFd<'_>> {
+    Some(program.fd().ok()?.as_fd())
+}
+
+fn of_program(program: BorrowedFd<'_>) -> Option<u64> {
+    said_of(program, "recursion_misses")
+}
+
+fn number(fdinfo: &str, field: &str) -> Option<u64> {
+    let mut fields = fdinfo.lines().filter_map(|line| line.split_once(':'));
+    let (_, value) = fields.find(|(name, _)| *name == field)?;
+    value.trim().parse().ok()
 }
 
 #[cfg(test)]
@@ -79,9 +88,9 @@ mod tests {
     #[test]
     fn the_kernels_count_is_read_where_it_has_one() {
         assert_eq!(
-            recursion_misses("prog_type:\t26\nrecursion_misses:\t7\n"),
+            number("prog_type:\t26\nrecursion_misses:\t7\n", "recursion_misses"),
             Some(7)
         );
-        assert_eq!(recursion_misses("prog_type:\t26\n"), None);
+        assert_eq!(number("prog_type:\t26\n", "recursion_misses"), None);
     }
 }

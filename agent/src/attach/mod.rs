@@ -1,5 +1,6 @@
 //! ATTACH: loads the kernel side and hooks it into what is in use, by the cheapest tier that the kernel takes.
 
+mod bpf;
 mod btf;
 mod budget;
 mod copies;
@@ -11,6 +12,7 @@ mod kprobes;
 mod layout;
 mod load;
 mod misses;
+mod multi;
 mod perf;
 mod rest;
 mod runs;
@@ -18,6 +20,7 @@ mod table;
 mod tier;
 mod undisturbed;
 mod uprobes;
+mod way;
 
 pub use btf::KERNEL_BTF;
 pub use budget::budgets;
@@ -28,3 +31,4 @@ pub use misses::Misses;
 pub use rest::Rest;
 pub use table::{Counters, Table};
 pub use tier::{Choice, Refusal, Tier, list as list_refusals, misses_nothing};
+pub use way::try_probe;

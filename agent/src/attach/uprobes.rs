@@ -3,25 +3,22 @@
 use std::{
     collections::{HashMap, HashSet},
     fs,
-    os::unix::fs::MetadataExt as _,
+    os::{fd::BorrowedFd, unix::fs::MetadataExt as _},
 };
 
-use aya::{
-    Ebpf,
-    programs::{
-        UProbe,
-        uprobe::{UProbeAttachLocation, UProbeAttachPoint, UProbeLinkId, UProbeScope},
-    },
-};
+use aya::Ebpf;
 
-use super::{AttachError, load::program_refused, rest::Need};
+use super::{
+    AttachError,
+    rest::Need,
+    way::{Handle, Way},
+};
 use crate::inspect::units::{Probe, ProbeKind};
-use agent_common::unit::register;
 
 /// The probes that are attached, by file, and those that are not at present.
-#[derive(Debug, Default)]
 pub struct Uprobes {
     places: HashMap<Place, Attached>,
+    way: Way,
 }
 
 /// A place in a file, whatever path leads to it.
@@ -43,7 +40,7 @@ struct Attached {
 
 #[derive(Debug)]
 enum Link {
-    Attached(UProbeLinkId),
+    Attached(Handle),
     /// Not attached at present.
     Resting,
     /// The kernel refused; it is not asked again.
@@ -51,6 +48,22 @@ enum Link {
 }
 
 impl Uprobes {
+    /// Nothing attached yet.
+    ///
+    /// # Errors
+    /// [`AttachError`] when there are no descriptors left.
+    pub(super) fn new(ebpf: &Ebpf) -> Result<Self, AttachError> {
+        Ok(Self {
+            places: HashMap::new(),
+            way: Way::untried(ebpf)?,
+        })
+    }
+
+    /// The programs that are loaded for links.
+    pub fn loaded(&self) -> impl Iterator<Item = (&'static str, BorrowedFd<'_>)> {
+        self.way.loaded()
+    }
+
     /// Attaches a probe for a process, unless it is; returns whether it was attached now.
     ///
     /// It is hit by every process that maps the file: a probe for one process would not be inherited by its children.
@@ -73,7 +86,7 @@ impl Uprobes {
             users: HashMap::new(),
         });
         attached.users.insert(pid, probe.clone());
-        attached.follow(ebpf, probe)
+        attached.follow(&mut self.way, ebpf, probe)
     }
 
     /// Probes that are attached now.
@@ -97,7 +110,7 @@ impl Uprobes {
         let mut others = HashSet::new();
         for attached in self.places.values_mut() {
             if let Some(probe) = attached.users.get(&pid).cloned()
-                && attached.follow(ebpf, &probe)?
+                && attached.follow(&mut self.way, ebpf, &probe)?
             {
                 others.extend(attached.users.keys());
             }
@@ -149,63 +162,21 @@ impl Uprobes {
 
 impl Attached {
     /// Attaches if nothing is; returns whether it did.
-    fn follow(&mut self, ebpf: &mut Ebpf, probe: &Probe) -> Result<bool, AttachError> {
+    fn follow(&mut self, way: &mut Way, ebpf: &mut Ebpf, probe: &Probe) -> Result<bool, AttachError> {
         if !matches!(self.link, Link::Resting) {
             return Ok(false);
         }
         self.link = Link::Refused;
-        self.link = Link::Attached(attach(ebpf, probe)?);
+        self.link = Link::Attached(way.attach(ebpf, probe)?);
         Ok(true)
     }
 
     fn rest(&mut self, ebpf: &mut Ebpf) -> Result<(), AttachError> {
-        if let Link::Attached(link) = std::mem::replace(&mut self.link, Link::Resting)
+        if let Link::Attached(handle) = std::mem::replace(&mut self.link, Link::Resting)
             && let Some(probe) = self.users.values().next()
         {
-            let name = program(probe);
-            loaded(ebpf, name)?
-                .detach(link)
-                .map_err(|source| program_refused(name, source))?;
+            handle.let_go(ebpf, probe)?;
         }
         Ok(())
-    }
-}
-
-fn attach(ebpf: &mut Ebpf, probe: &Probe) -> Result<UProbeLinkId, AttachError> {
-    let name = program(probe);
-    let loaded = loaded(ebpf, name)?;
-    if loaded.fd().is_err() {
-        loaded.load().map_err(|source| program_refused(name, source))?;
-    }
-    let point = UProbeAttachPoint {
-        location: UProbeAttachLocation::AbsoluteOffset(probe.offset),
-        cookie: Some(probe.cookie),
-    };
-    loaded
-        .attach(point, &probe.path, UProbeScope::AllProcesses)
-        .map_err(|source| program_refused(name, source))
-}
-
-fn loaded<'a>(ebpf: &'a mut Ebpf, name: &'static str) -> Result<&'a mut UProbe, AttachError> {
-    let program = ebpf.program_mut(name).ok_or(AttachError::Missing { name })?;
-    program.try_into().map_err(|source| program_refused(name, source))
-}
-
-/// The program for a probe: at a function's return if the cookie says so.
-fn program(probe: &Probe) -> &'static str {
-    let returns = probe.cookie == register::RESULT;
-    match probe.kind {
-        ProbeKind::ContextCopied if returns => "context_copied_ret",
-        ProbeKind::ContextCopied => "context_copied",
-        ProbeKind::ContextMade if returns => "context_made_ret",
-        ProbeKind::ContextMade => "context_made",
-        ProbeKind::JobPut => "job_put",
-        ProbeKind::JobTaken if returns => "job_taken_ret",
-        ProbeKind::JobTaken => "job_taken",
-        ProbeKind::BufferQueued => "buffer_queued",
-        ProbeKind::GreenletMade if returns => "greenlet_made_ret",
-        ProbeKind::GreenletMade => "greenlet_made",
-        ProbeKind::GoroutineStarted => "goroutine_started",
-        ProbeKind::RequestSent => "request_sent",
     }
 }

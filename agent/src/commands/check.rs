@@ -11,6 +11,8 @@ use crate::{
     pipeline,
 };
 
+const NOT_TRIED: &str = "not tried: something that is required is missing, see above";
+
 /// Probes the kernel, feature by feature; the exit code is 1 if nothing can be watched.
 ///
 /// # Errors
@@ -19,6 +21,7 @@ use crate::{
 pub fn execute(listing: Listing, settings: &Settings) -> anyhow::Result<ExitCode> {
     let settings = pipeline::kernel_settings(settings);
     let mut report = inspect::report(&settings.btf);
+    report.add_probes(try_probe(&settings, report.is_complete()));
     report.add_tiers(try_tiers(&settings, report.is_complete()));
     table::print(|out| match listing {
         Listing::Json => table::json(out, &report),
@@ -64,6 +67,14 @@ pub fn execute_programs(listing: Listing, settings: &Settings) -> anyhow::Result
     })
 }
 
+/// Attaches a probe in a program, for a moment.
+fn try_probe(settings: &KernelSettings, complete: bool) -> Result<&'static str, String> {
+    if !complete {
+        return Err(NOT_TRIED.to_owned());
+    }
+    attach::try_probe(settings).map_err(|error| error.reason())
+}
+
 /// Loads and attaches everything of every tier, for a moment.
 fn try_tiers(settings: &KernelSettings, complete: bool) -> Vec<(&'static str, Option<String>)> {
     if complete {
@@ -72,7 +83,7 @@ fn try_tiers(settings: &KernelSettings, complete: bool) -> Vec<(&'static str, Op
     }
     let outcome = |tier| {
         if !complete {
-            return Some("not tried: something that is required is missing, see above".to_owned());
+            return Some(NOT_TRIED.to_owned());
         }
         attach::try_out(settings, tier)
             .and_then(|()| attach::misses_nothing(tier))

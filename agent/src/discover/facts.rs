@@ -88,6 +88,17 @@ impl Facts {
     }
 }
 
+/// Whether a process ended, though its parent may not have asked for it yet.
+pub fn has_ended(pid: u32) -> bool {
+    let stat = procfs::process::Process::new(pid as i32).and_then(|process| process.stat());
+    let known = stat.map_err(|error| InspectError::new(pid, error));
+    let alive = known.and_then(|stat| refuse_what_has_no_program(pid, &stat));
+    matches!(
+        alive,
+        Err(InspectError::NoSuchProcess { .. } | InspectError::Zombie { .. })
+    )
+}
+
 /// Inode number of the namespace of this kind, or 0 if it may not be read.
 pub fn namespace(pid: u32, kind: &str) -> u64 {
     std::fs::metadata(format!("/proc/{pid}/ns/{kind}")).map_or(0, |metadata| metadata.ino())
@@ -230,7 +241,10 @@ mod tests {
         while !ended() {
             std::thread::yield_now();
         }
+        assert!(has_ended(pid));
+        assert!(!has_ended(std::process::id()));
         child.wait().unwrap();
+        assert!(has_ended(pid));
         assert!(matches!(
             Facts::read(pid),
             Err(InspectError::NoSuchProcess { .. })

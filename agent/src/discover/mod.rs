@@ -18,6 +18,7 @@ mod tests;
 use std::{collections::HashMap, path::PathBuf};
 
 pub use error::InspectError;
+pub use facts::has_ended;
 pub use instance::id as instance_id;
 pub use overrides::Overrides;
 use serde::Serialize;

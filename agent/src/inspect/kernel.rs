@@ -44,7 +44,7 @@ const CAPABILITIES: [(&str, u8, bool, &str); 6] = [
         "CAP_SYS_ADMIN",
         CAP_SYS_ADMIN,
         true,
-        "to probe interpreters and Go programs (PERFMON is enough before 6.16), and to mount tracefs",
+        "to mount tracefs where it is not; to probe interpreters and Go programs where the kernel does it by perf events (before 6.6)",
     ),
 ];
 
@@ -100,6 +100,16 @@ impl Report {
         self.features
             .iter()
             .all(|feature| feature.available || !feature.required)
+    }
+
+    /// Adds how programs can be probed, or why not.
+    pub fn add_probes(&mut self, tried: Result<&'static str, String>) {
+        let (available, detail) = match tried {
+            Ok(way) => (true, way.to_owned()),
+            Err(why) => (false, why),
+        };
+        self.features
+            .push(feature("probes in programs (uprobes)", available, detail));
     }
 
     /// Adds what came of trying the tiers, the cheapest first: nothing, or why one cannot be used.

@@ -21,7 +21,7 @@ use crate::{
     capture::{self, Event, KernelMaps, Processes, Reader, Recorder, Units, monotonic_nanos},
     config::{MetricsSettings, Selector, Settings},
     correlate::Placed,
-    discover::{Discovery, SyscallSet},
+    discover::{self, Discovery, SyscallSet},
     inspect::units::Probe,
     metrics::{Asked, Now, Settled, Snapshot},
 };
@@ -236,8 +236,14 @@ impl Stages {
         }
         self.programs.rest.begins(pid, monotonic_nanos());
         for probe in probes {
-            if let Err(error) = self.hooks.probe(pid, probe) {
-                tracing::warn!("{error:#}");
+            match self.hooks.probe(pid, probe) {
+                // A command that ran for a moment, like a container's check of its health.
+                Err(error) if discover::has_ended(pid) => {
+                    tracing::debug!(pid, "it ended before it was probed: {error:#}");
+                    break;
+                }
+                Err(error) => tracing::warn!("{error:#}"),
+                Ok(_) => {}
             }
         }
         self.know_contexts(pid);

@@ -4,6 +4,7 @@
 //! tests in their long form; with `SIDELIGHT_TEST_VERBOSE=1` a failed test shows all that the agent saw.
 
 mod backends;
+mod capabilities;
 mod children;
 mod dashboards;
 mod databases;
@@ -98,6 +99,7 @@ fn main() -> Result<ExitCode> {
         lifecycle::cases(),
         namespaces::cases(),
         docker::cases(),
+        capabilities::cases(),
         otlp::cases(),
         otlp_metrics::cases(),
         metrics::cases(),

@@ -1,8 +1,9 @@
 //! `cargo xtask build`: the agent.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::{fs, io};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 use crate::command::cargo;
 use crate::progress::Progress;
@@ -66,6 +67,11 @@ pub(crate) fn build(workspace: &Workspace, progress: &Progress, profile: Profile
 pub(crate) fn build_static(workspace: &Workspace, progress: &Progress, profile: Profile) -> Result<PathBuf> {
     let folder = profile.folder();
     let built = workspace.target.join(folder).join("sidelight");
+    let place = workspace.target.join("static").join(folder);
+    fs::create_dir_all(&place).with_context(|| format!("creating {}", place.display()))?;
+    let kept = place.join("sidelight");
+    // Cargo has one name for both; what other builds made of it comes back.
+    let other = Other::put_aside(&built, place.join("other"))?;
     progress.step(format!("the agent ({folder}, static)"), |step| {
         // Only the program itself is linked in another way: all that it is made of is what other builds have.
         cargo()
@@ -85,5 +91,57 @@ pub(crate) fn build_static(workspace: &Workspace, progress: &Progress, profile: 
             .dir(&workspace.root)
             .run(step)
     })?;
-    Ok(built)
+    fs::rename(&built, &kept).with_context(|| format!("moving {}", built.display()))?;
+    drop(other);
+    Ok(kept)
+}
+
+/// An executable that is put aside until this is dropped.
+struct Other {
+    place: PathBuf,
+    aside: PathBuf,
+}
+
+impl Other {
+    fn put_aside(place: &Path, aside: PathBuf) -> Result<Option<Self>> {
+        match fs::rename(place, &aside) {
+            Ok(()) => Ok(Some(Self {
+                place: place.to_owned(),
+                aside,
+            })),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error).with_context(|| format!("moving {}", place.display())),
+        }
+    }
+}
+
+impl Drop for Other {
+    fn drop(&mut self) {
+        // Without it the next build makes it anew.
+        let _ = fs::rename(&self.aside, &self.place);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_another_build_made_comes_back() {
+        let folder = std::env::temp_dir().join(format!("sidelight-build-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let place = folder.join("sidelight");
+        assert!(
+            Other::put_aside(&place, folder.join("other")).unwrap().is_none(),
+            "there may be none"
+        );
+        fs::write(&place, "dynamic").unwrap();
+        let other = Other::put_aside(&place, folder.join("other")).unwrap();
+        fs::write(&place, "static").unwrap();
+        fs::rename(&place, folder.join("kept")).unwrap();
+        drop(other);
+        assert_eq!(fs::read_to_string(&place).unwrap(), "dynamic");
+        assert_eq!(fs::read_to_string(folder.join("kept")).unwrap(), "static");
+        fs::remove_dir_all(&folder).unwrap();
+    }
 }

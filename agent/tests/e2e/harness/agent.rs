@@ -31,7 +31,8 @@ pub(crate) fn command_within(launcher: &[&str], script: &str, arguments: &[&str]
     clean(command)
 }
 
-fn clean(mut command: Command) -> Command {
+/// The same command, free of what this test run has in its environment.
+pub(crate) fn clean(mut command: Command) -> Command {
     for (name, _) in std::env::vars_os() {
         let known = name.to_string_lossy();
         if ["SIDELIGHT_", "OTEL_", "BEYLA_", "RUST_"]
