@@ -161,7 +161,15 @@ fn by_container(lab: &Lab) -> Result<()> {
             agent.stderr()
         );
         let status = within_network(container.pid, || Ok(get(&address, "/items/contained")?.status))?;
-        expect::served(agent, &[Request::new("GET", "/items/contained", status)])?;
+        let report = expect::served(agent, &[Request::new("GET", "/items/contained", status)])?;
+        let name = engine.name_of(&container)?;
+        for span in &report.spans {
+            ensure!(
+                span.resource["container.name"] == name.as_str(),
+                "{name} is not in {:?}",
+                span.resource
+            );
+        }
     }
     Ok(())
 }
