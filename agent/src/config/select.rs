@@ -37,15 +37,6 @@ impl Selector {
             _ => true,
         }
     }
-
-    /// Whether the containers' names have to be known.
-    pub fn asks_for_containers(&self) -> bool {
-        match self {
-            Self::Container(_) => true,
-            Self::Rule(rule) => rule.groups().iter().flatten().any(Self::asks_for_containers),
-            _ => false,
-        }
-    }
 }
 
 /// Processes for which one selector of every kind that is given matches.

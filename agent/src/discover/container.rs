@@ -1,66 +1,17 @@
 //! Which container a process runs in, and what that container is called.
 
 mod engine;
-
-use std::{
-    fs::File,
-    io::Read as _,
-    path::{Path, PathBuf},
-};
+mod known;
 
 pub use engine::Engine;
 
-use serde::Deserialize;
-
 /// Engines name containers by 32 random bytes in hexadecimal.
 const ID_DIGITS: usize = 64;
-/// Largest configuration file of an engine that is read.
-const CONFIGURATION_BYTES: u64 = 1024 * 1024;
 
 /// The container id of process `pid`, 64 hex digits.
 pub fn id(pid: u32) -> Option<String> {
     let read = |name: &str| std::fs::read_to_string(format!("/proc/{pid}/{name}")).unwrap_or_default();
     from_cgroup(&read("cgroup")).or_else(|| from_mounts(&read("mountinfo")))
-}
-
-/// The name under which its owner knows the container: the service of a Compose project, the container of a pod, or
-/// the name it was given. Looked up in the engines' own files, which only a host agent can see.
-pub fn name(id: &str) -> Option<String> {
-    docker_name(id).or_else(|| {
-        [
-            format!("/run/containerd/io.containerd.runtime.v2.task/k8s.io/{id}/config.json"),
-            format!("/run/containerd/io.containerd.runtime.v2.task/default/{id}/config.json"),
-            format!("/run/containers/storage/overlay-containers/{id}/userdata/config.json"),
-            format!("/var/lib/containers/storage/overlay-containers/{id}/userdata/config.json"),
-        ]
-        .iter()
-        .find_map(|path| from_oci_annotations(&read(Path::new(path))?))
-    })
-}
-
-/// What the container is called, as resource attributes: by its engine, and within its pod.
-pub fn given_names(id: &str) -> Vec<(&'static str, String)> {
-    let path: PathBuf = ["/var/lib/docker/containers", id, "config.v2.json"]
-        .iter()
-        .collect();
-    read(&path).map(|text| given_by_docker(&text)).unwrap_or_default()
-}
-
-fn given_by_docker(configuration: &str) -> Vec<(&'static str, String)> {
-    let Ok(container) = serde_json::from_str::<DockerContainer>(configuration) else {
-        return Vec::new();
-    };
-    let labels = container.config.labels.unwrap_or_default();
-    let name = container.name.trim_start_matches('/').to_owned();
-    let in_pod = labels.get("io.kubernetes.container.name").cloned();
-    [
-        ("container.name", Some(name)),
-        ("container.image.name", container.config.image),
-        ("k8s.container.name", in_pod),
-    ]
-    .into_iter()
-    .filter_map(|(attribute, name)| Some((attribute, name.filter(|name| !name.is_empty())?)))
-    .collect()
 }
 
 /// The id in `/proc/PID/cgroup`: `/docker/ID`, `/system.slice/docker-ID.scope`, `…/cri-containerd-ID.scope`,
@@ -94,78 +45,6 @@ fn from_mounts(mountinfo: &str) -> Option<String> {
 
 fn is_id(text: &str) -> bool {
     text.len() == ID_DIGITS && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
-}
-
-fn read(path: &Path) -> Option<String> {
-    let mut text = String::new();
-    File::open(path)
-        .ok()?
-        .take(CONFIGURATION_BYTES)
-        .read_to_string(&mut text)
-        .ok()?;
-    Some(text)
-}
-
-/// Docker's `config.v2.json`, as far as it matters.
-#[derive(Deserialize)]
-struct DockerContainer {
-    #[serde(rename = "Name")]
-    name: String,
-    #[serde(rename = "Config")]
-    config: DockerConfig,
-}
-
-#[derive(Deserialize)]
-struct DockerConfig {
-    #[serde(rename = "Image", default)]
-    image: Option<String>,
-    #[serde(rename = "Labels", default)]
-    labels: Option<std::collections::HashMap<String, String>>,
-}
-
-fn docker_name(id: &str) -> Option<String> {
-    let path: PathBuf = ["/var/lib/docker/containers", id, "config.v2.json"]
-        .iter()
-        .collect();
-    from_docker(&read(&path)?)
-}
-
-fn from_docker(configuration: &str) -> Option<String> {
-    let container: DockerContainer = serde_json::from_str(configuration).ok()?;
-    let labels = container.config.labels.unwrap_or_default();
-    ["com.docker.compose.service", "io.kubernetes.container.name"]
-        .iter()
-        .find_map(|label| labels.get(*label).cloned())
-        .or_else(|| Some(container.name.trim_start_matches('/').to_owned()).filter(|name| !is_invented(name)))
-}
-
-/// The runtime's `config.json` (OCI), as far as it matters.
-#[derive(Deserialize)]
-struct OciConfiguration {
-    #[serde(default)]
-    annotations: std::collections::HashMap<String, String>,
-}
-
-fn from_oci_annotations(configuration: &str) -> Option<String> {
-    let OciConfiguration { annotations } = serde_json::from_str(configuration).ok()?;
-    // containerd, CRI-O, nerdctl.
-    [
-        "io.kubernetes.cri.container-name",
-        "io.kubernetes.container.name",
-        "nerdctl/name",
-    ]
-    .iter()
-    .find_map(|name| annotations.get(*name).cloned())
-    .filter(|name| !name.is_empty() && !is_invented(name))
-}
-
-/// Whether a name looks like one that Docker makes up (`adjective_surname`, moby's pkg/namesgenerator): such a name says
-/// nothing about the service.
-fn is_invented(name: &str) -> bool {
-    let letters = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_lowercase());
-    name.split_once('_').is_some_and(|(adjective, surname)| {
-        letters(adjective) && letters(surname.trim_end_matches(|digit: char| digit.is_ascii_digit()))
-    })
 }
 
 #[cfg(test)]
@@ -219,43 +98,5 @@ mod tests {
         let host =
             format!("601 600 8:1 /var/lib/docker/containers/{ID}/x /mnt/backup rw - ext4 /dev/sda1 rw\n");
         assert_eq!(from_mounts(&host), None);
-    }
-
-    #[test]
-    fn docker_tells_the_service_or_the_given_name() {
-        let named = |name: &str, labels: &str| {
-            from_docker(&format!(
-                r#"{{"ID":"x","Name":"/{name}","Config":{{"Labels":{labels}}}}}"#
-            ))
-        };
-        let compose = r#"{"com.docker.compose.service":"shop"}"#;
-        assert_eq!(named("project-shop-1", compose).as_deref(), Some("shop"));
-        let pod = r#"{"io.kubernetes.container.name":"cart"}"#;
-        assert_eq!(named("k8s_cart_cart-1_default_u_0", pod).as_deref(), Some("cart"));
-        assert_eq!(named("orders", "null").as_deref(), Some("orders"));
-        assert_eq!(named("boring_wozniak", "{}"), None);
-        assert_eq!(named("boring_wozniak7", "{}"), None);
-        assert_eq!(from_docker("not json"), None);
-    }
-
-    #[test]
-    fn docker_tells_the_containers_own_name() {
-        let configuration = r#"{"Name":"/demo-shop-1","Config":{"Image":"shop:1","Labels":{"com.docker.compose.service":"shop"}}}"#;
-        assert_eq!(
-            given_by_docker(configuration),
-            [
-                ("container.name", "demo-shop-1".to_owned()),
-                ("container.image.name", "shop:1".to_owned())
-            ]
-        );
-        assert_eq!(given_by_docker("{}"), []);
-    }
-
-    #[test]
-    fn annotations_tell_the_pods_container() {
-        let configuration =
-            r#"{"ociVersion":"1.1.0","annotations":{"io.kubernetes.cri.container-name":"cart"}}"#;
-        assert_eq!(from_oci_annotations(configuration).as_deref(), Some("cart"));
-        assert_eq!(from_oci_annotations(r#"{"ociVersion":"1.1.0"}"#), None);
     }
 }

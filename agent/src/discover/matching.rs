@@ -1,17 +1,10 @@
 //! Which selectors match a process.
 
 use super::{Discovery, Process, ProcessKey};
-use crate::config::{Rule, Selector, Settings};
+use crate::config::{Rule, Selector};
 
 /// What Docker shows of a container's id: that much is enough to name it.
 const SHORT_ID: usize = 12;
-
-/// Whether the names of containers have to be known for these settings.
-pub(super) fn asks_for_containers(settings: &Settings) -> bool {
-    let of_services = settings.services.iter().flat_map(|service| rule(&service.rule));
-    let selectors = settings.select.iter().chain(&settings.exclude).chain(of_services);
-    selectors.into_iter().any(Selector::asks_for_containers)
-}
 
 fn rule(rule: &Rule) -> impl Iterator<Item = &Selector> {
     rule.groups().iter().flatten()

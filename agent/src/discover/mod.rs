@@ -103,8 +103,6 @@ pub struct Discovery {
     exclude: Vec<Selector>,
     watch_observers: bool,
     services: Vec<ServiceSettings>,
-    /// Whether the names of containers have to be known.
-    name_containers: bool,
     engine: container::Engine,
     resource: Resource,
     inspector: Inspector,
@@ -121,7 +119,6 @@ impl Discovery {
             exclude: settings.exclude.clone(),
             watch_observers: settings.watch_observers,
             services: settings.services.clone(),
-            name_containers: matching::asks_for_containers(settings),
             engine: container::Engine::new(settings.docker_socket.as_deref()),
             resource: settings.resource.clone(),
             inspector: Inspector::default(),
@@ -214,12 +211,10 @@ impl Discovery {
         let runtime = self.inspector.runtime(pid).unwrap_or_default();
         let container_id = container::id(pid);
         let attributes = self.resource_attributes(&facts);
-        let surroundings = surroundings::of(pid, &facts, container_id.as_deref());
-        let service_name = self.service_name(&facts, &runtime, container_id.as_deref());
-        let container_names = match container_id.as_deref() {
-            Some(id) if self.name_containers => self.engine.names(id),
-            _ => Vec::new(),
-        };
+        let container = container_id.as_deref().map(|id| self.engine.container(id));
+        let container = container.unwrap_or_default();
+        let surroundings = surroundings::of(pid, &facts, container.attributes);
+        let service_name = self.service_name(&facts, &runtime, container.service.as_deref());
         let ports = listeners
             .entry(facts.namespaces.network)
             .or_insert_with(|| Listeners::of_namespace(pid))
@@ -235,7 +230,7 @@ impl Discovery {
             executable: facts.executable,
             command_line: facts.arguments,
             container_id,
-            container_names,
+            container_names: container.names,
             surroundings,
             language: runtime.language,
             language_version: runtime.version,
@@ -248,7 +243,7 @@ impl Discovery {
         Ok(process)
     }
 
-    fn service_name(&mut self, facts: &Facts, runtime: &Runtime, container_id: Option<&str>) -> String {
+    fn service_name(&mut self, facts: &Facts, runtime: &Runtime, container: Option<&str>) -> String {
         if name::is_the_parents(facts)
             && let Some(parent) = facts.ancestors.first()
             && let Ok(parent) = self.inspect(parent.pid)
@@ -258,13 +253,12 @@ impl Discovery {
         let said = said_attributes(facts);
         // What runs in the agent's own container shares that container's name with everything else in it.
         let elsewhere = facts.namespaces.mount != self.own_mount_namespace;
-        let container = container_id.filter(|_| elsewhere).and_then(container::name);
         name::of(Evidence {
             facts,
             runtime: Some(runtime),
             attribute: said.get("service.name").map(String::as_str),
             given: self.resource.service_name.as_deref(),
-            container: container.as_deref(),
+            container: container.filter(|_| elsewhere),
         })
     }
 

@@ -6,7 +6,7 @@
 
 use std::{fs::File, io::Read as _};
 
-use super::{container, facts::Facts, name::kubernetes};
+use super::{facts::Facts, name::kubernetes};
 
 /// Environment variables that carry an attribute of the pod, the first that is set counts.
 const DOWNWARD: [(&str, &[&str]); 5] = [
@@ -56,12 +56,12 @@ const NAMESPACE: &str = "var/run/secrets/kubernetes.io/serviceaccount/namespace"
 /// The longest name of an object in Kubernetes.
 const NAME_BYTES: u64 = 253;
 
-/// What is known of the surroundings of a process; each name once.
-pub(super) fn of(pid: u32, facts: &Facts, container_id: Option<&str>) -> Vec<(&'static str, String)> {
-    let mut found = Vec::new();
-    if let Some(id) = container_id {
-        found.extend(container::given_names(id));
-    }
+/// What is known of the surroundings of a process, `found` of its container included; each name once.
+pub(super) fn of(
+    pid: u32,
+    facts: &Facts,
+    mut found: Vec<(&'static str, String)>,
+) -> Vec<(&'static str, String)> {
     if facts.variable("KUBERNETES_SERVICE_HOST").is_none() {
         return found;
     }
@@ -152,11 +152,11 @@ mod tests {
                 .into(),
             ..Facts::default()
         };
-        assert_eq!(of(u32::MAX, &facts, None), []);
+        assert_eq!(of(u32::MAX, &facts, Vec::new()), []);
         let host = ("KUBERNETES_SERVICE_HOST".to_owned(), "10.0.0.1".to_owned());
         facts.environment.push(host);
         assert_eq!(
-            of(u32::MAX, &facts, None),
+            of(u32::MAX, &facts, Vec::new()),
             [
                 ("k8s.node.name", "node-1".to_owned()),
                 ("k8s.pod.name", "shop-7d9f8b6c5d-x2x4z".to_owned()),
@@ -166,6 +166,6 @@ mod tests {
         facts
             .environment
             .push(("POD_NAME".to_owned(), "said-0".to_owned()));
-        assert!(of(u32::MAX, &facts, None).contains(&("k8s.pod.name", "said-0".to_owned())));
+        assert!(of(u32::MAX, &facts, Vec::new()).contains(&("k8s.pod.name", "said-0".to_owned())));
     }
 }

@@ -67,6 +67,13 @@ impl Exponential {
         since
     }
 
+    /// The same counts in buckets of this scale, if they are finer now.
+    pub fn at_most(&self, scale: i32) -> Self {
+        let mut coarser = self.clone();
+        coarser.coarsen((self.scale - scale).max(0));
+        coarser
+    }
+
     /// Makes the buckets coarser until they are few enough: each step puts two into one.
     fn coarsen(&mut self, steps: i32) {
         if steps == 0 {

@@ -1,5 +1,7 @@
 //! What real backends make of what the agent sends and shows: OpenTelemetry's Collector, Prometheus, `VictoriaMetrics`.
 
+mod native;
+
 use std::{
     collections::{BTreeMap, HashSet},
     net::SocketAddr,
@@ -46,6 +48,11 @@ pub(crate) fn cases() -> Vec<Case> {
             "backends::counts_are_exact_in_prometheus_and_victoria_metrics",
             &[Need::Root, Need::Go, Need::Backends],
             databases,
+        ),
+        Case::new(
+            "backends::native_histograms_in_prometheus_alone_and_beside_classic_ones",
+            &[Need::Root, Need::Go, Need::Backends],
+            native::histograms,
         ),
         Case::new("backends::a_collector_takes_grpc", COLLECTOR, |lab| {
             collector(lab, "grpc", "none")
@@ -123,12 +130,15 @@ fn databases(lab: &Lab) -> Result<()> {
     let answered = load(&server, requests)?;
     for (name, address) in [("Prometheus", prometheus), ("VictoriaMetrics", victoria)] {
         until(&format!("all requests in {name}"), || {
-            let counts = counts(address).ok()?;
+            let counts = counts(address, COUNT).ok()?;
             (counts == answered).then_some(())
         })
-        .with_context(|| format!("{:?} and not {answered:?}\n{}", counts(address), agent.stderr()))?;
+        .with_context(|| {
+            let counts = counts(address, COUNT);
+            format!("{counts:?} and not {answered:?}\n{}", agent.stderr())
+        })?;
     }
-    let found = exemplars(prometheus)?;
+    let found = exemplars(prometheus, "http_server_request_duration_seconds_bucket")?;
     checked(scraped)?;
     let report = agent.stop()?;
     let kept: HashSet<(String, String)> = report
@@ -141,27 +151,31 @@ fn databases(lab: &Lab) -> Result<()> {
         "exemplars {found:?} are not all among the spans {kept:?}"
     );
     // Nothing that was counted twice came while the last exemplars were read.
-    ensure!(counts(victoria)? == answered, "{:?}", counts(victoria));
+    let last = counts(victoria, COUNT)?;
+    ensure!(last == answered, "{last:?}");
     Ok(())
 }
 
 fn prometheus(lab: &Lab, scraped: SocketAddr) -> Result<(Process, SocketAddr)> {
-    let folder = lab.folder("prometheus")?;
+    let job = format!(
+        "- job_name: sidelight\n  honor_labels: true\n  static_configs: [{{targets: ['{scraped}']}}]\n"
+    );
+    prometheus_with(lab, "prometheus", &job, "exemplar-storage")
+}
+
+/// Prometheus with these jobs and features.
+fn prometheus_with(lab: &Lab, name: &str, jobs: &str, features: &str) -> Result<(Process, SocketAddr)> {
+    let folder = lab.folder(name)?;
     let settings = folder.join("prometheus.yml");
-    std::fs::write(
-        &settings,
-        format!(
-            "global: {{scrape_interval: 500ms, scrape_timeout: 500ms}}\n\
-             scrape_configs:\n- job_name: sidelight\n  honor_labels: true\n  static_configs: [{{targets: ['{scraped}']}}]\n"
-        ),
-    )?;
+    let global = "global: {scrape_interval: 500ms, scrape_timeout: 500ms}";
+    std::fs::write(&settings, format!("{global}\nscrape_configs:\n{jobs}"))?;
     let address = ports::local(ports::free()?);
     let mut command = Command::new(Lab::backend("prometheus")?);
     command
         .arg(argument("--config.file", &settings))
         .arg(argument("--storage.tsdb.path", &folder.join("data")))
         .arg(format!("--web.listen-address={address}"))
-        .arg("--enable-feature=exemplar-storage");
+        .arg(format!("--enable-feature={features}"));
     start("Prometheus", command, address)
 }
 
@@ -197,8 +211,9 @@ fn ask(address: SocketAddr, target: &str) -> Result<Value> {
     Ok(answer["data"].take())
 }
 
-fn counts(address: SocketAddr) -> Result<Counts> {
-    let query = format!("sum+by+(http_route,http_response_status_code)({COUNT})");
+/// By route and status, what an expression has.
+fn counts(address: SocketAddr, expression: &str) -> Result<Counts> {
+    let query = format!("sum+by+(http_route,http_response_status_code)({expression})");
     let data = ask(address, &format!("/api/v1/query?query={query}"))?;
     let text = |series: &Value, name: &str| series["metric"][name].as_str().unwrap_or_default().to_owned();
     let series = data["result"].as_array().context("no series")?;
@@ -215,9 +230,8 @@ fn counts(address: SocketAddr) -> Result<Counts> {
         .collect()
 }
 
-/// Trace and span of each exemplar that Prometheus keeps.
-fn exemplars(address: SocketAddr) -> Result<HashSet<(String, String)>> {
-    let query = "http_server_request_duration_seconds_bucket";
+/// Trace and span of each exemplar that Prometheus keeps of some series.
+fn exemplars(address: SocketAddr, query: &str) -> Result<HashSet<(String, String)>> {
     let data = ask(
         address,
         &format!("/api/v1/query_exemplars?query={query}&start=0&end=9999999999"),

@@ -33,6 +33,11 @@ pub(crate) fn cases() -> Vec<Case> {
             active,
         ),
         Case::new(
+            "metrics::active_requests_by_the_server_that_they_name",
+            &[Need::Root, Need::Go],
+            active_by_server,
+        ),
+        Case::new(
             "metrics::an_address_that_is_taken",
             &[Need::Root, Need::Go],
             taken,
@@ -174,6 +179,45 @@ fn active(lab: &Lab) -> Result<()> {
     wait(0)?;
     agent.stop()?;
     Ok(())
+}
+
+/// By the operator's choice active requests have the address that their `Host` names.
+fn active_by_server(lab: &Lab) -> Result<()> {
+    const HOSTS: [(&str, &str, usize); 2] = [("a.test:81", "81", 2), ("b.test", "80", 1)];
+    let server = server(lab)?;
+    let prometheus = ports::local(ports::free()?);
+    let mut command = command(&server, prometheus);
+    command.env("SIDELIGHT_METRICS_ACTIVE_BY_SERVER", "true");
+    let agent = Agent::start(command)?;
+    let mut open = Vec::new();
+    for (host, _, count) in HOSTS {
+        for number in 0..count {
+            let mut connection = Connection::open(&server.address)?;
+            let head = format!("GET /sleep/2000/{number} HTTP/1.1\r\nHost: {host}\r\n\r\n");
+            connection.send(head.as_bytes())?;
+            open.push(connection);
+        }
+    }
+    let wait = |counts: &dyn Fn(usize) -> usize| {
+        until("the active requests of each server", || {
+            let page = scrape(prometheus).ok()?;
+            let is_so = HOSTS.iter().all(|(host, port, count)| {
+                let name = host.split(':').next().unwrap_or_default();
+                let labels = format!(
+                    "http_request_method=\"GET\",server_address=\"{name}\",server_port=\"{port}\",url_scheme=\"http\""
+                );
+                page.0.contains(&labels) && page.sum(ACTIVE, &labels) as usize == counts(*count)
+            });
+            is_so.then_some(())
+        })
+        .with_context(|| scrape(prometheus).map(|page| page.0).unwrap_or_default())
+    };
+    wait(&|count| count)?;
+    for connection in &mut open {
+        ensure!(connection.response("GET")?.status == 200, "not answered");
+    }
+    wait(&|_| 0)?;
+    agent.stop().map(drop)
 }
 
 /// What the page has besides: the process, its spans in Tempo's names, and the agent itself.

@@ -36,6 +36,11 @@ pub(crate) fn cases() -> Vec<Case> {
         Case::new("settings::select_by_command_line", GO, by_command_line),
         Case::new("settings::exclude_what_is_selected", GO, excluded),
         Case::new("settings::select_by_port_and_executable_at_once", GO, by_rule),
+        Case::new(
+            "settings::observers_are_watched_where_they_are_meant",
+            GO,
+            observers,
+        ),
         Case::new("settings::select_a_container_by_name_or_id", DOCKER, by_container),
         Case::new(
             "settings::a_service_has_its_own_name_and_ports",
@@ -111,6 +116,34 @@ fn by_rule(lab: &Lab) -> Result<()> {
     Ok(())
 }
 
+/// A program with the name of a collector: a port does not mean it, its name does, and so does the setting.
+fn observers(lab: &Lab) -> Result<()> {
+    let program = lab.folder("settings-observers")?.join("otelcol-shop");
+    std::fs::copy(lab.go_test_app()?, &program)?;
+    let number = ports::free()?;
+    let mut command = Command::new(&program);
+    command.args(["-listen", &format!("127.0.0.1:{number}")]);
+    let (observer, other) = (
+        Server::on_port("the observer", command, number)?,
+        apps::go_server(lab, &[])?,
+    );
+    let (observed, ordinary) = (port(&observer)?, port(&other)?);
+    let both = ["--port", &observed, "--port", &ordinary];
+    only(Agent::run_with(&both)?, &other, &observer)?;
+    only(Agent::run_with(&["--exe", "otelcol-*"])?, &observer, &other)?;
+    let mut command = agent::command(&["run", "--output", "json", "--port", &observed]);
+    command.env("SIDELIGHT_EXCLUDE_OBSERVERS", "false");
+    only(Agent::start(command)?, &observer, &other)?;
+    // As whoever comes from Beyla says the same.
+    let text = format!(
+        "discovery:\n  default_exclude_instrument: []\n  instrument:\n    - open_ports: {observed}\ntrace_printer: json\n"
+    );
+    let path = file(lab, "observers.yml", &text)?;
+    let command = agent::command(&["run", "--config", text_of(&path)?]);
+    only(Agent::start(command)?, &observer, &other)?;
+    Ok(())
+}
+
 fn by_container(lab: &Lab) -> Result<()> {
     let engine = Engine::start(&lab.folder("settings-docker")?)?;
     let container = engine.run(&lab.go_test_app()?, &["-listen", &format!("127.0.0.1:{PORT}")])?;
@@ -128,7 +161,15 @@ fn by_container(lab: &Lab) -> Result<()> {
             agent.stderr()
         );
         let status = within_network(container.pid, || Ok(get(&address, "/items/contained")?.status))?;
-        expect::served(agent, &[Request::new("GET", "/items/contained", status)])?;
+        let report = expect::served(agent, &[Request::new("GET", "/items/contained", status)])?;
+        let name = engine.name_of(&container)?;
+        for span in &report.spans {
+            ensure!(
+                span.resource["container.name"] == name.as_str(),
+                "{name} is not in {:?}",
+                span.resource
+            );
+        }
     }
     Ok(())
 }

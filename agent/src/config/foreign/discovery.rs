@@ -6,16 +6,24 @@ use super::{Item, Translated, values};
 use crate::config::{
     entries,
     layers::{Entry, Given, Layers, Origin},
+    table::by_key,
     yaml::{Node, Place, Value},
 };
 
 /// Their lists of processes, whether their patterns are regular expressions, and ours that they become.
-pub(super) const LISTS: [(&str, bool, &str); 4] = [
+pub(super) const LISTS: [(&str, bool, &str); 6] = [
     ("discovery.instrument", false, "select.match"),
     ("discovery.services", true, "select.match"),
     ("discovery.exclude_instrument", false, "exclude.match"),
     ("discovery.exclude_services", true, "exclude.match"),
+    ("discovery.default_exclude_instrument", false, "exclude.match"),
+    ("discovery.default_exclude_services", true, "exclude.match"),
 ];
+
+/// How those of them begin that stand in the place of what is left out without being told.
+const DEFAULTS: &str = "discovery.default_";
+/// What leaves that out here.
+const OBSERVERS: &str = "exclude.observers";
 
 /// What their variables select by: the name, and the key of an entry of ours.
 const SELECTORS: [(&str, &str); 5] = [
@@ -32,15 +40,24 @@ pub(super) struct Discovery {
     lists: BTreeMap<&'static str, Vec<Entry>>,
     /// What the lists are called in their file, and where.
     names: Vec<(String, &'static str, Origin)>,
+    /// Their list that says what is left out instead of observers, and where.
+    instead_of_observers: Option<(&'static str, Origin)>,
 }
 
 impl Discovery {
     /// Reads the lists of their file.
     pub(super) fn read(&mut self, path: &Path, document: &Node, translated: &mut Translated) {
         for (name, expressions, becomes) in LISTS {
-            let Some(Value::List(nodes)) = find(document, name).map(|node| &node.value) else {
+            let Some(node) = find(document, name) else {
                 continue;
             };
+            let Value::List(nodes) = &node.value else {
+                continue;
+            };
+            if name.starts_with(DEFAULTS) && self.instead_of_observers.is_none() {
+                let (path, line) = (path.to_owned(), node.place.line);
+                self.instead_of_observers = Some((name, Origin::File { path, line }));
+            }
             for (index, node) in nodes.iter().enumerate() {
                 let shown = format!("{name}[{index}]");
                 let mut criteria = Criteria {
@@ -97,6 +114,11 @@ impl Discovery {
 
     /// Gives what was read, and says so.
     pub(super) fn give(self, layers: &mut Layers, translated: &mut Translated) {
+        if let (Some((name, origin)), Some(setting)) = (&self.instead_of_observers, by_key(OBSERVERS))
+            && layers.give(setting, "false", origin.clone()).is_ok()
+        {
+            translated.took(name, OBSERVERS, origin, "false");
+        }
         for (name, key, origin) in &self.names {
             let shown = self.lists.get(key).and_then(|entries| {
                 entries

@@ -82,6 +82,31 @@ const REASONS: &[(&str, &str)] = &[
     ("ROUTES", "sidelight has no such setting for routes"),
     ("FILTER", "leave spans out in the collector"),
     ("CHANNEL", LIMITS),
+    (
+        "DISCOVERY_BPF_PID_FILTER_OFF",
+        "only what is selected is watched: --all selects everything",
+    ),
+    (
+        "DISCOVERY_DEFAULT_OTLP_GRPC_PORT",
+        "exports of an SDK are told by what they say, not by their port",
+    ),
+    (
+        "DISCOVERY_EXCLUDE_OTEL_INSTRUMENTED_SERVICES_SPAN_METRICS",
+        "metrics count every exchange, whoever exports its span",
+    ),
+    (
+        "DISCOVERY_EXCLUDED_LINUX_SYSTEM_PATHS",
+        "programs are left out by exclude.exe",
+    ),
+    (
+        "DISCOVERY_DISABLED_ROUTE_HARVESTERS",
+        "routes.framework=false reads no routes from programs",
+    ),
+    (
+        "DISCOVERY_ROUTE_HARVEST",
+        "routes are read when a process first answers a request",
+    ),
+    ("DISCOVERY_SURVEY", "`sidelight ps` lists what could be watched"),
 ];
 
 /// Their settings that have a counterpart, or of which there is more to say.

@@ -219,6 +219,41 @@ fn a_file_of_theirs_is_read() {
 }
 
 #[test]
+fn their_lists_of_what_is_left_out_by_default_stand_in_the_place_of_observers() {
+    let (settings, lines) = of_file("discovery:\n  default_exclude_instrument: []\n", &[]);
+    assert!(settings.watch_observers && settings.exclude.is_empty());
+    let said = "discovery.default_exclude_instrument is taken as exclude.observers: false";
+    assert!(lines.iter().any(|line| line == said), "{lines:#?}");
+
+    let (settings, lines) = of_file(
+        "discovery:\n  default_exclude_services:\n    - exe_path: (?:^|/)alloy$\n    - k8s_namespace: ^kube-system$\n\
+         \x20 excluded_linux_system_paths: [/usr/sbin]\n",
+        &[],
+    );
+    assert!(settings.watch_observers);
+    let [Selector::Rule(excluded)] = &settings.exclude[..] else {
+        panic!("{:?}", settings.exclude)
+    };
+    assert_eq!(
+        excluded.groups(),
+        [vec![Selector::Executable(pattern("re:(?:^|/)alloy$"))]]
+    );
+    for start in [
+        "discovery.default_exclude_services is taken as exclude.observers: false",
+        "discovery.default_exclude_services[0] is taken as exclude.match: exe re:",
+        "discovery.default_exclude_services[1].k8s_namespace is ignored: ",
+        "discovery.excluded_linux_system_paths is ignored: programs are left out by exclude.exe",
+    ] {
+        assert!(
+            lines.iter().any(|line| line.starts_with(start)),
+            "{start}: {lines:#?}"
+        );
+    }
+    let (settings, _) = of_file("discovery:\n  instrument:\n    - open_ports: 80\n", &[]);
+    assert!(!settings.watch_observers);
+}
+
+#[test]
 fn a_file_is_theirs_if_it_has_what_only_theirs_have() {
     let is = |text: &str| is_foreign(&file::parse(Path::new("x"), text).unwrap());
     assert!(is("open_port: 80\n") && is("discovery: {}\nroutes: {}\n"));

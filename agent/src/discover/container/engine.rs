@@ -1,28 +1,35 @@
-//! All names of a container, as its engine knows them.
+//! What engines know of containers: in their own files, or asked of Docker.
 
 use std::{
     collections::HashMap,
+    fs::File,
     io::{self, Read as _, Write as _},
     os::unix::net::UnixStream,
     path::{Path, PathBuf},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-use super::{CONFIGURATION_BYTES, DockerContainer, OciConfiguration, read};
+use super::known::Container;
 
 /// Where Docker listens.
 const SOCKET: &str = "/var/run/docker.sock";
 /// How long it is waited for.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// How long a container that nobody knew is not asked for again.
+const REST: Duration = Duration::from_secs(10);
+/// Largest description of a container that is read.
+const CONFIGURATION_BYTES: u64 = 1024 * 1024;
 /// The host's files as the first process sees them: an agent in a container that shares the host's process ids sees
 /// that process.
 const HOST: &str = "/proc/1/root";
 
-/// Who knows the names of containers.
+/// Who knows containers.
 #[derive(Debug)]
 pub struct Engine {
     socket: PathBuf,
-    known: HashMap<String, Vec<String>>,
+    known: HashMap<String, Container>,
+    /// Containers that nobody knew, and when that was.
+    unknown: HashMap<String, Instant>,
 }
 
 impl Engine {
@@ -31,26 +38,30 @@ impl Engine {
         Self {
             socket: socket.unwrap_or(Path::new(SOCKET)).to_owned(),
             known: HashMap::new(),
+            unknown: HashMap::new(),
         }
     }
 
-    /// All names of a container: the one it was given, its Compose service, its name in a pod. Looked up in the engines'
-    /// files, then asked of Docker; and remembered once there are any.
-    pub fn names(&mut self, id: &str) -> Vec<String> {
-        if let Some(names) = self.known.get(id) {
-            return names.clone();
+    /// What is known of a container: looked up in the engines' files, then asked of Docker; and remembered.
+    pub fn container(&mut self, id: &str) -> Container {
+        if let Some(container) = self.known.get(id) {
+            return container.clone();
         }
-        let names = of_files(id)
-            .or_else(|| of_docker(&ask(&self.socket, id).ok()?))
-            .unwrap_or_default();
-        if !names.is_empty() {
-            self.known.insert(id.to_owned(), names.clone());
+        self.unknown.retain(|_, since| since.elapsed() < REST);
+        if self.unknown.contains_key(id) {
+            return Container::default();
         }
-        names
+        match of_files(id).or_else(|| Container::of_docker(&ask(&self.socket, id).ok()?)) {
+            Some(container) => self.known.entry(id.to_owned()).or_insert(container).clone(),
+            None => {
+                self.unknown.insert(id.to_owned(), Instant::now());
+                Container::default()
+            }
+        }
     }
 }
 
-fn of_files(id: &str) -> Option<Vec<String>> {
+fn of_files(id: &str) -> Option<Container> {
     ["", HOST].iter().find_map(|root| {
         let docker = format!("{root}/var/lib/docker/containers/{id}/config.v2.json");
         let others = [
@@ -59,36 +70,20 @@ fn of_files(id: &str) -> Option<Vec<String>> {
             format!("{root}/run/containers/storage/overlay-containers/{id}/userdata/config.json"),
             format!("{root}/var/lib/containers/storage/overlay-containers/{id}/userdata/config.json"),
         ];
-        let text = |path: &String| read(Path::new(path));
-        text(&docker)
-            .and_then(|text| of_docker(&text))
-            .or_else(|| others.iter().find_map(|path| of_annotations(&text(path)?)))
+        read(&docker)
+            .and_then(|text| Container::of_docker(&text))
+            .or_else(|| others.iter().find_map(|path| Container::of_oci(&read(path)?)))
     })
 }
 
-fn of_docker(configuration: &str) -> Option<Vec<String>> {
-    let container: DockerContainer = serde_json::from_str(configuration).ok()?;
-    let labels = container.config.labels.unwrap_or_default();
-    let mut names = vec![container.name.trim_start_matches('/').to_owned()];
-    for label in ["com.docker.compose.service", "io.kubernetes.container.name"] {
-        names.extend(labels.get(label).cloned());
-    }
-    names.dedup();
-    Some(names)
-}
-
-fn of_annotations(configuration: &str) -> Option<Vec<String>> {
-    let OciConfiguration { annotations } = serde_json::from_str(configuration).ok()?;
-    let names: Vec<String> = [
-        "io.kubernetes.cri.container-name",
-        "io.kubernetes.container.name",
-        "nerdctl/name",
-        "io.container.manager.name",
-    ]
-    .iter()
-    .filter_map(|name| annotations.get(*name).cloned())
-    .collect();
-    (!names.is_empty()).then_some(names)
+fn read(path: &str) -> Option<String> {
+    let mut text = String::new();
+    File::open(path)
+        .ok()?
+        .take(CONFIGURATION_BYTES)
+        .read_to_string(&mut text)
+        .ok()?;
+    Some(text)
 }
 
 /// What Docker says of a container (`GET /containers/{id}/json` of its Engine API), which has the same form as its file. An
@@ -117,27 +112,33 @@ mod tests {
 
     const ID: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 
-    #[test]
-    fn docker_is_asked_and_the_answer_remembered() {
-        let path = std::env::temp_dir().join(format!("sidelight-engine-{}", std::process::id()));
+    /// Answers one request at a socket of the test's own; what was asked.
+    fn answering(name: &str, answer: &'static str) -> (PathBuf, thread::JoinHandle<String>) {
+        let path = std::env::temp_dir().join(format!("sidelight-engine-{name}-{}", std::process::id()));
         let listener = UnixListener::bind(&path).unwrap();
         let answering = thread::spawn(move || {
             let (mut stream, _) = listener.accept().unwrap();
             let mut asked = [0; 512];
             let length = stream.read(&mut asked).unwrap();
-            let body = r#"{"Name":"/shop-cart-1","Config":{"Labels":{"com.docker.compose.service":"cart"}}}"#;
-            write!(
-                stream,
-                "HTTP/1.0 200 OK\r\nContent-Type: application/json\r\n\r\n{body}"
-            )
-            .unwrap();
+            stream.write_all(answer.as_bytes()).unwrap();
             String::from_utf8_lossy(&asked[..length]).into_owned()
         });
+        (path, answering)
+    }
+
+    #[test]
+    fn docker_is_asked_and_the_answer_remembered() {
+        let (path, answering) = answering(
+            "known",
+            "HTTP/1.0 200 OK\r\nContent-Type: application/json\r\n\r\n\
+             {\"Name\":\"/shop-cart-1\",\"Config\":{\"Labels\":{\"com.docker.compose.service\":\"cart\"}}}",
+        );
         let mut engine = Engine::new(Some(&path));
-        let (first, again) = (engine.names(ID), engine.names(ID));
+        let (first, again) = (engine.container(ID), engine.container(ID));
         let asked = answering.join().unwrap();
         std::fs::remove_file(&path).unwrap();
-        assert_eq!(first, ["shop-cart-1", "cart"]);
+        assert_eq!(first.names, ["shop-cart-1", "cart"]);
+        assert_eq!(first.service.as_deref(), Some("cart"));
         assert_eq!(again, first);
         assert!(
             asked.starts_with(&format!("GET /containers/{ID}/json ")),
@@ -146,14 +147,19 @@ mod tests {
     }
 
     #[test]
-    fn an_engine_that_is_not_there_knows_no_names() {
-        assert!(Engine::new(Some(Path::new("/nowhere.sock"))).names(ID).is_empty());
+    fn an_engine_that_does_not_know_it_is_not_asked_again_at_once() {
+        let (path, answering) = answering("unknown", "HTTP/1.0 404 Not Found\r\n\r\n{}");
+        let mut engine = Engine::new(Some(&path));
+        assert_eq!(engine.container(ID), Container::default());
+        answering.join().unwrap();
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(engine.container(ID), Container::default());
+        assert_eq!(engine.unknown.len(), 1);
     }
 
     #[test]
-    fn annotations_have_names_too() {
-        let text = r#"{"annotations":{"io.kubernetes.cri.container-name":"cart"}}"#;
-        assert_eq!(of_annotations(text), Some(vec!["cart".to_owned()]));
-        assert_eq!(of_annotations("{}"), None);
+    fn an_engine_that_is_not_there_knows_no_names() {
+        let mut engine = Engine::new(Some(Path::new("/nowhere.sock")));
+        assert_eq!(engine.container(ID), Container::default());
     }
 }

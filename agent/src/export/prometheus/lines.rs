@@ -1,57 +1,58 @@
-//! The parts of lines: what stands above the samples of a metric, labels, and numbers.
+//! What every format is given: the head of a metric, and the labels of a series.
 
-use std::fmt::Write as _;
+use std::borrow::Cow;
 
 use crate::{metrics::Labels, span::Value};
 
-/// What stands above the samples of a metric.
+/// What a metric is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Labels that say something; the value is 1.
+    Info,
+    Counter,
+    Gauge,
+    Histogram,
+}
+
+/// What stands above the series of a metric.
+#[derive(Clone, Debug)]
 pub(super) struct Head<'a> {
-    pub(super) name: &'a str,
-    pub(super) kind: &'static str,
+    /// Without `_total` and `_info`.
+    pub(super) name: Cow<'a, str>,
+    pub(super) kind: Kind,
     pub(super) unit: &'static str,
     pub(super) help: &'a str,
 }
 
 impl<'a> Head<'a> {
-    pub(super) fn histogram(name: &'a str, unit: &'static str, help: &'a str) -> Self {
+    pub(super) fn new(kind: Kind, name: impl Into<Cow<'a, str>>, help: &'a str) -> Self {
         Self {
-            name,
-            kind: "histogram",
-            unit,
-            help,
-        }
-    }
-
-    fn plain(name: &'a str, kind: &'static str, help: &'a str) -> Self {
-        Self {
-            name,
+            name: name.into(),
             kind,
             unit: "",
             help,
         }
     }
 
-    pub(super) fn info(name: &'a str, help: &'a str) -> Self {
-        Self::plain(name, "info", help)
-    }
-
-    pub(super) fn counter(name: &'a str, help: &'a str) -> Self {
-        Self::plain(name, "counter", help)
-    }
-
-    pub(super) fn gauge(name: &'a str, help: &'a str) -> Self {
-        Self::plain(name, "gauge", help)
-    }
-
     pub(super) fn in_unit(mut self, unit: &'static str) -> Self {
         self.unit = unit;
         self
     }
+
+    /// What samples are called, and in the formats that are older than `OpenMetrics` the metric, too.
+    pub(super) fn sample(&self) -> String {
+        let end = match self.kind {
+            Kind::Info => "_info",
+            Kind::Counter => "_total",
+            Kind::Gauge | Kind::Histogram => "",
+        };
+        format!("{}{end}", self.name)
+    }
 }
 
-/// Labels as they are written, without the braces.
+/// Labels, each name once: Prometheus refuses a whole page for one that comes twice.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Set(pub(super) String);
+pub(super) struct Set(pub(super) Vec<(String, String)>);
 
 impl Set {
     pub(super) fn of(name: &str, text: &str) -> Self {
@@ -68,17 +69,18 @@ impl Set {
         }
     }
 
+    /// Names that become the same have their values together, as OpenTelemetry's specification wants it; but who it is about
+    /// stays who it is.
     pub(super) fn add_text(&mut self, name: &str, text: &str) {
-        if !self.0.is_empty() {
-            self.0.push(',');
-        }
         let name = label(name);
-        let text = text
-            .replace('\\', "\\\\")
-            .replace('"', "\\\"")
-            .replace('\n', "\\n");
-        // Writing to a string does not fail.
-        let _ = write!(self.0, "{name}=\"{text}\"");
+        match self.0.iter_mut().find(|(known, _)| *known == name) {
+            None => self.0.push((name, text.to_owned())),
+            Some((known, _)) if known == "job" || known == "instance" => {}
+            Some((_, texts)) => {
+                texts.push(';');
+                texts.push_str(text);
+            }
+        }
     }
 
     pub(super) fn with(&self, more: &Labels) -> Self {
@@ -100,13 +102,4 @@ pub(super) fn label(name: &str) -> String {
         label.insert_str(0, "key_");
     }
     label
-}
-
-/// A number as both formats have it; a whole one with `.0`, so that a bound is the same in both.
-pub(super) fn number(value: f64) -> String {
-    if value.is_infinite() {
-        "+Inf".to_owned()
-    } else {
-        format!("{value:?}")
-    }
 }

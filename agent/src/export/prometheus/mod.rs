@@ -3,8 +3,12 @@
 //! The capture thread has the metrics, and nothing else touches them: a scrape asks it for a snapshot, which it gives
 //! between two batches, and writes the page itself.
 
+mod accept;
 mod lines;
+mod messages;
 mod own;
+mod page;
+mod protobuf;
 mod server;
 #[cfg(test)]
 mod tests;

@@ -23,7 +23,7 @@ use tokio::{
     sync::Semaphore,
 };
 
-use super::text::{self, Format};
+use super::accept::Wanted;
 use crate::metrics::Asker;
 
 /// Connections at once; more wait to be accepted.
@@ -100,12 +100,9 @@ impl Answers {
         let accepted = headers
             .get(header::ACCEPT)
             .and_then(|accept| accept.to_str().ok());
-        let format = Format::accepted(accepted.unwrap_or_default());
+        let wanted = Wanted::accepted(accepted.unwrap_or_default());
         match self.asker.snapshot().await {
-            Some(snapshot) => {
-                let page = text::text(&snapshot, format);
-                response(StatusCode::OK, format.content_type(), page)
-            }
+            Some(snapshot) => response(StatusCode::OK, wanted.content_type(), wanted.page(&snapshot)),
             None => said(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "the capture thread does not answer\n",
@@ -115,11 +112,11 @@ impl Answers {
 }
 
 fn said(status: StatusCode, text: &str) -> Response<Full<Bytes>> {
-    response(status, TEXT, text.to_owned())
+    response(status, TEXT, text.as_bytes().to_vec())
 }
 
-fn response(status: StatusCode, content_type: &'static str, text: String) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(Bytes::from(text)));
+fn response(status: StatusCode, content_type: &'static str, page: Vec<u8>) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(Bytes::from(page)));
     *response.status_mut() = status;
     let value = header::HeaderValue::from_static(content_type);
     response.headers_mut().insert(header::CONTENT_TYPE, value);

@@ -1,16 +1,19 @@
 use std::sync::Arc;
 
+use prost::Message as _;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
 };
 
 use super::{
-    text::{Format, text},
+    messages::{Bucket, LabelPair, MetricFamily, MetricType},
+    protobuf::protobuf,
+    text::{Dialect, text},
     *,
 };
 use crate::{
-    config::MetricsSettings,
+    config::{Buckets, MetricsSettings},
     conventions::Description,
     discover::Process,
     metrics::{
@@ -21,7 +24,15 @@ use crate::{
 };
 
 fn snapshot() -> Snapshot {
-    let mut metrics = Metrics::new(MetricsSettings::default(), Settled::always());
+    snapshot_in(Buckets::Explicit)
+}
+
+fn snapshot_in(buckets: Buckets) -> Snapshot {
+    let settings = MetricsSettings {
+        buckets,
+        ..MetricsSettings::default()
+    };
+    let mut metrics = Metrics::new(settings, Settled::always());
     let process = Arc::new(Process {
         pid: 7,
         service_name: "shop".to_owned(),
@@ -90,7 +101,7 @@ fn readings() -> Vec<Reading> {
 #[test]
 fn numbers_are_counters_or_gauges_each_under_one_head() {
     assert_eq!(
-        lines(Format::Prometheus, "process_cpu_time"),
+        lines(Dialect::Prometheus, "process_cpu_time"),
         [
             "# HELP process_cpu_time_seconds_total CPU.",
             "# TYPE process_cpu_time_seconds_total counter",
@@ -99,19 +110,19 @@ fn numbers_are_counters_or_gauges_each_under_one_head() {
         ]
     );
     assert_eq!(
-        lines(Format::OpenMetrics, "process_cpu_time")[1..3],
+        lines(Dialect::OpenMetrics, "process_cpu_time")[1..3],
         [
             "# TYPE process_cpu_time_seconds counter",
             "# UNIT process_cpu_time_seconds seconds"
         ]
     );
-    let active = lines(Format::OpenMetrics, "active_requests");
+    let active = lines(Dialect::OpenMetrics, "active_requests");
     assert_eq!(active[1], "# TYPE http_server_active_requests gauge");
     assert!(active[2].starts_with("http_server_active_requests{") && active[2].ends_with("} 3"));
 }
 
 /// The lines about one metric, without what names the process.
-fn lines(format: Format, about: &str) -> Vec<String> {
+fn lines(format: Dialect, about: &str) -> Vec<String> {
     let page = text(&snapshot(), format);
     let about = page.lines().filter(|line| line.contains(about));
     about
@@ -145,16 +156,16 @@ fn a_histogram_as_openmetrics() {
         format!("{name}_sum{{db_system_name=\"postgresql\"}} 60.253"),
         format!("{name}_count{{db_system_name=\"postgresql\"}} 3"),
     ];
-    assert_eq!(lines(Format::OpenMetrics, name), expected);
-    assert!(text(&snapshot(), Format::OpenMetrics).ends_with("\n# EOF\n"));
+    assert_eq!(lines(Dialect::OpenMetrics, name), expected);
+    assert!(text(&snapshot(), Dialect::OpenMetrics).ends_with("\n# EOF\n"));
 }
 
 #[test]
 fn prometheus_own_format_has_no_exemplars_units_and_end() {
-    let page = text(&snapshot(), Format::Prometheus);
+    let page = text(&snapshot(), Dialect::Prometheus);
     assert!(!page.contains(" # {") && !page.contains("# UNIT") && !page.contains("# EOF"));
     assert_eq!(
-        lines(Format::Prometheus, "sidelight_events"),
+        lines(Dialect::Prometheus, "sidelight_events"),
         [
             "# HELP sidelight_events_total Of the agent's own counts; the same as in its last line on stderr.",
             "# TYPE sidelight_events_total counter",
@@ -162,7 +173,7 @@ fn prometheus_own_format_has_no_exemplars_units_and_end() {
         ]
     );
     assert_eq!(
-        lines(Format::OpenMetrics, "sidelight_events")[1],
+        lines(Dialect::OpenMetrics, "sidelight_events")[1],
         "# TYPE sidelight_events counter"
     );
 }
@@ -179,14 +190,112 @@ fn what_a_tier_missed_says_which() {
 
 #[test]
 fn the_resource_is_the_target() {
-    let found = lines(Format::OpenMetrics, "target");
+    let found = lines(Dialect::OpenMetrics, "target");
     assert_eq!(found[1], "# TYPE target info");
     assert!(
         found[2].starts_with("target_info{service_name=\"shop\""),
         "{found:?}"
     );
     assert!(found[2].contains("process_pid=\"7\"") && found[2].ends_with("} 1"));
-    assert_eq!(lines(Format::Prometheus, "target")[1], "# TYPE target_info gauge");
+    assert_eq!(
+        lines(Dialect::Prometheus, "target")[1],
+        "# TYPE target_info gauge"
+    );
+}
+
+#[test]
+fn labels_that_become_the_same_are_one_and_the_process_stays_itself() {
+    let mut snapshot = snapshot();
+    let process = Process {
+        service_name: "shop".to_owned(),
+        service_instance_id: "7c1e".to_owned(),
+        resource_attributes: [("team.name", "a"), ("team_name", "b"), ("job", "c")]
+            .map(|(name, text)| (name.to_owned(), text.to_owned()))
+            .into(),
+        ..Process::default()
+    };
+    snapshot.processes[0].process = Arc::new(process);
+    let page = text(&snapshot, Dialect::Prometheus);
+    let target = page.lines().find(|line| line.starts_with("target_info{"));
+    let target = target.unwrap();
+    assert!(target.starts_with("target_info{job=\"shop\",instance=\"7c1e\","));
+    assert!(target.contains(",team_name=\"a;b\"") && target.matches("job=").count() == 1);
+}
+
+/// The families of a page in protobuf.
+fn families(snapshot: &Snapshot) -> Vec<MetricFamily> {
+    let page = protobuf(snapshot);
+    let mut rest = page.as_slice();
+    let mut families = Vec::new();
+    while !rest.is_empty() {
+        families.push(MetricFamily::decode_length_delimited(&mut rest).unwrap());
+    }
+    families
+}
+
+#[test]
+fn protobuf_says_what_text_says() {
+    let families = families(&snapshot());
+    let names: Vec<&str> = families.iter().map(MetricFamily::name).collect();
+    assert_eq!(
+        names,
+        [
+            "target_info",
+            "db_client_operation_duration_seconds",
+            "http_server_active_requests",
+            "process_cpu_time_seconds_total",
+            "sidelight_build_info",
+            "sidelight_events_total",
+        ]
+    );
+    assert_eq!(families[0].r#type(), MetricType::Gauge);
+    assert_eq!(families[3].r#type(), MetricType::Counter);
+    assert_eq!((families[3].unit(), families[3].help()), ("seconds", "CPU."));
+    let counters = families[3].metric.iter();
+    let counters = counters.map(|metric| metric.counter.as_ref().unwrap().value());
+    assert_eq!(counters.collect::<Vec<_>>(), [1.5, 2.0]);
+    let active = families[2].metric[0].gauge.as_ref().unwrap();
+    assert!((active.value() - 3.0).abs() < f64::EPSILON);
+    let histogram = families[1].metric[0].histogram.as_ref().unwrap();
+    assert_eq!(histogram.sample_count(), 3);
+    let counts: Vec<u64> = histogram.bucket.iter().map(Bucket::cumulative_count).collect();
+    assert_eq!(counts, [0, 1, 1, 1, 1, 2, 2, 2, 2, 3]);
+    assert!(histogram.bucket[9].upper_bound().is_infinite());
+    let exemplar = histogram.bucket[1].exemplar.as_ref().unwrap();
+    let label = |name: &str, value: String| LabelPair {
+        name: Some(name.to_owned()),
+        value: Some(value),
+    };
+    assert_eq!(
+        exemplar.label,
+        [
+            label("trace_id", format!("{:032x}", 0xab)),
+            label("span_id", format!("{:016x}", 0xcd))
+        ]
+    );
+    let at = exemplar.timestamp.unwrap();
+    assert_eq!((at.seconds, at.nanos), (1_700_000_000, 250_000_000));
+    // Without spans and a zero bucket it is no native one.
+    assert!(
+        histogram.schema.is_none() && histogram.positive_span.is_empty() && histogram.exemplars.is_empty()
+    );
+}
+
+#[test]
+fn exponential_buckets_are_native_ones_besides_the_classic_ones() {
+    let families = families(&snapshot_in(Buckets::Exponential));
+    let histogram = families[1].metric[0].histogram.as_ref().unwrap();
+    assert_eq!(histogram.bucket.len(), 10);
+    // 160 buckets from 3 ms to a minute, which is 2^14.3: 2^3 of them to a power of two are enough.
+    assert_eq!((histogram.schema(), histogram.zero_count()), (3, 0));
+    assert_eq!(histogram.positive_span.len(), 3);
+    assert_eq!(histogram.positive_delta, [1, 0, 0]);
+    assert_eq!(histogram.exemplars.len(), 1);
+    let classic = histogram.bucket[1].exemplar.as_ref();
+    assert_eq!(histogram.exemplars.first(), classic);
+    // In text there is nothing of it.
+    let text = |buckets| text(&snapshot_in(buckets), Dialect::OpenMetrics);
+    assert_eq!(text(Buckets::Exponential), text(Buckets::Explicit));
 }
 
 /// Asks the endpoint, and plays the capture thread; the status line, headers and body.

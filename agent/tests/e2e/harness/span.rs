@@ -108,4 +108,10 @@ impl Span {
             .context("endTimeUnixNano is no number")?;
         Ok((start, end))
     }
+
+    /// How long it took.
+    pub(crate) fn seconds(&self) -> Result<f64> {
+        let (start, end) = self.times()?;
+        Ok((end - start) as f64 / 1e9)
+    }
 }
