@@ -19,6 +19,7 @@ mod services;
 mod tests;
 mod trace_context;
 mod trees;
+mod units;
 mod why;
 
 use std::collections::BTreeMap;

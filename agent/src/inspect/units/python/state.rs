@@ -82,7 +82,9 @@ impl<'a> State<'a> {
         };
         let (thread_data, tls_offset) = self
             .slot(&values)
-            .map_or((values.kind, values.from_pointer), |slot| (thread_data::SLOT, slot));
+            .map_or((values.kind, values.from_pointer), |slot| {
+                (thread_data::SLOT, slot)
+            });
         let runtime = Runtime {
             kind: runtime_kind::PYTHON,
             thread_data,
