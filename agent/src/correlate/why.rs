@@ -9,7 +9,7 @@ pub enum Absence {
     NothingServed,
     /// A call of a unit that was serving none of the open requests, and did not come from one that was.
     NotServing,
-    /// A call of which the unit could not be read.
+    /// A call of which the unit could not be read, or is not known because its process was at rest.
     UnitUnknown,
     /// A call of a unit that was serving several requests.
     SeveralRequests,
