@@ -101,7 +101,7 @@ pub mod setting {
     pub const WATCH_NEW: &str = "WATCH_NEW";
     /// `u8`: least important level of the kernel side's own log (aya-log's): 2 warnings, 5 traces.
     pub const LOG_LEVEL: &str = "AYA_LOG_LEVEL";
-    /// 1: threads of the kernel's own, such as io_uring's, can come to the hooks.
+    /// 1: threads of the kernel's own, such as `io_uring`'s, can come to the hooks.
     pub const IO_WORKERS: &str = "IO_WORKERS";
     /// Copies of each program that are attached.
     pub const COPIES: &str = "COPIES";
