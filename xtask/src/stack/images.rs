@@ -16,7 +16,7 @@ const SUITE: &str = "trixie";
 /// The label that says what an image was made of.
 const RECIPE: &str = "sidelight.recipe";
 const CERTIFICATES: &str = "etc/ssl/certs/ca-certificates.crt";
-/// What every image has.
+/// What every image has that has packages.
 const BASE: [&str; 4] = ["base-files", "base-passwd", "dash", "coreutils"];
 const NOBODY: u32 = 65534;
 /// Compiling expressions takes more room than all the rest of PostgreSQL, which does without.
@@ -26,6 +26,7 @@ const LEFT_OUT: [&str; 2] = ["libllvm19=", "libz3-4="];
 pub(crate) struct Image {
     pub(crate) name: &'static str,
     folder: &'static str,
+    /// None where one program is all that there is.
     packages: &'static [&'static str],
     /// Files of the repository, and where they go.
     files: &'static [(&'static str, &'static str)],
@@ -85,6 +86,18 @@ pub(crate) const ALERTMANAGER: Image = Image {
         "USER 65534:65534",
         "ENTRYPOINT [\"/usr/bin/prometheus-alertmanager\"]",
     ],
+};
+
+/// Of the program that `setup::collector` builds.
+pub(crate) const COLLECTOR: Image = Image {
+    name: "otel/opentelemetry-collector-contrib:0.159.0",
+    folder: "collector",
+    packages: &[],
+    files: &[],
+    built: &[("tools/collector/collector", "otelcol-contrib")],
+    nobodys: &[],
+    links: &[],
+    changes: &["USER 10001:10001", "ENTRYPOINT [\"/otelcol-contrib\"]"],
 };
 
 /// Of the program that `setup::k6` builds.
@@ -163,23 +176,12 @@ impl Image {
     /// Its files, below `target/tools`.
     fn root(&self, workspace: &Workspace, step: &Step) -> Result<PathBuf> {
         let root = workspace.tools().join("images").join(self.folder);
-        let names = [&BASE[..], self.packages].concat();
-        let wanted = Wanted {
-            suite: SUITE,
-            architecture: "amd64",
-            packages: &|apt| {
-                let all = apt.with_dependencies(&names)?;
-                let kept = |package: &String| !LEFT_OUT.iter().any(|left| package.starts_with(left));
-                Ok(all.into_iter().filter(kept).collect())
-            },
-            key: &names.join(" "),
-        };
-        packages::unpack(&wanted, &root, step)?;
-        // What the packages' own scripts would do.
-        copy(Path::new("/"), CERTIFICATES, &root, CERTIFICATES)?;
-        for (from, to) in [("passwd.master", "etc/passwd"), ("group.master", "etc/group")] {
-            copy(&root.join("usr/share/base-passwd"), from, &root, to)?;
+        if self.packages.is_empty() {
+            fs::create_dir_all(&root).with_context(|| format!("creating {}", root.display()))?;
+        } else {
+            self.system(&root, step)?;
         }
+        copy(Path::new("/"), CERTIFICATES, &root, CERTIFICATES)?;
         for (from, name, to) in self.sources(workspace) {
             copy(from, name, &root, to)?;
         }
@@ -195,6 +197,27 @@ impl Image {
             std::os::unix::fs::symlink(to, &link).with_context(|| format!("linking {}", link.display()))?;
         }
         Ok(root)
+    }
+
+    /// Its packages, and what all need.
+    fn system(&self, root: &Path, step: &Step) -> Result<()> {
+        let names = [&BASE[..], self.packages].concat();
+        let wanted = Wanted {
+            suite: SUITE,
+            architecture: "amd64",
+            packages: &|apt| {
+                let all = apt.with_dependencies(&names)?;
+                let kept = |package: &String| !LEFT_OUT.iter().any(|left| package.starts_with(left));
+                Ok(all.into_iter().filter(kept).collect())
+            },
+            key: &names.join(" "),
+        };
+        packages::unpack(&wanted, root, step)?;
+        // What the packages' own scripts would do.
+        for (from, to) in [("passwd.master", "etc/passwd"), ("group.master", "etc/group")] {
+            copy(&root.join("usr/share/base-passwd"), from, root, to)?;
+        }
+        Ok(())
     }
 }
 

@@ -46,10 +46,10 @@ impl<'a> Project<'a> {
             .run(step)
     }
 
-    /// Starts one more service of a project that is up, and nothing that it depends on.
+    /// Starts one more service of a project that is up, when those that it depends on are well.
     pub(crate) fn start(&self, service: &str, step: &Step) -> Result<()> {
         self.compose()
-            .args(["up", "--detach", "--no-deps", service])
+            .args(["up", "--detach", "--no-recreate", service])
             .run(step)
     }
 

@@ -13,7 +13,7 @@ use crate::setup;
 use crate::stack::engine::Engine;
 use crate::stack::project::Project;
 use crate::stack::spans::{self, Link};
-use crate::stack::{hurried, images, objectives};
+use crate::stack::{hurried, images, objectives, pipelines};
 use crate::sys;
 use crate::workspace::Workspace;
 
@@ -110,13 +110,21 @@ impl Laboratory {
         Ok(outcomes)
     }
 
-    /// Load with faults, the objectives and the alerts, with Prometheus' times divided.
+    /// Load with faults, the objectives and the alerts, with Prometheus' times divided; then what else the load left in the backends.
     fn objectives(&self, workspace: &Workspace, progress: &Progress) -> Result<()> {
         let go = progress.step("Go toolchain", |step| {
             setup::go::ensure(workspace, &setup::python::ensure(workspace, step)?, step)
         })?;
         progress.step("k6", |step| setup::k6::ensure(workspace, &go, step))?;
-        for image in [images::PROMETHEUS, images::ALERTMANAGER, images::K6] {
+        progress.step("OpenTelemetry's Collector", |step| {
+            setup::collector::ensure(workspace, &go, step)
+        })?;
+        for image in [
+            images::PROMETHEUS,
+            images::ALERTMANAGER,
+            images::COLLECTOR,
+            images::K6,
+        ] {
             progress.step(image.name, |step| image.ensure(workspace, &self.engine, step))?;
         }
         hurried::write(workspace, &workspace.target.join("stack/build/prometheus"))?;
@@ -133,7 +141,8 @@ impl Laboratory {
                 step,
             )
         })?;
-        objectives::run(&project, progress)
+        objectives::run(&project, progress)?;
+        pipelines::run(&project, &SCENARIOS.map(|(_, links)| links), progress)
     }
 }
 
