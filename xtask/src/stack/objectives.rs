@@ -59,8 +59,8 @@ struct Prediction {
     because: &'static str,
 }
 
-/// Sends the load, and holds what Prometheus, `AlertManager` and the webhook's receiver say against what the faults predict.
-pub(crate) fn run(project: &Project<'_>, progress: &Progress) -> Result<()> {
+/// Sends the load, and waits until the alerts that it has to cause are where they end.
+pub(crate) fn alerts(project: &Project<'_>, progress: &Progress) -> Result<()> {
     progress.step("k6 asks for /users", |step| project.start(LOAD, step))?;
     progress.step("alerts in AlertManager", |step| {
         wait(
@@ -86,6 +86,11 @@ pub(crate) fn run(project: &Project<'_>, progress: &Progress) -> Result<()> {
         "          webhook-tester: POST {WEBHOOK}, firing, {}",
         BURNING.join(", ")
     ));
+    Ok(())
+}
+
+/// Ends the load, and holds what Prometheus says against what the faults predict.
+pub(crate) fn predictions(project: &Project<'_>, progress: &Progress) -> Result<()> {
     let load = progress.step("k6 ends", |step| {
         wait(step, PATIENCE, "300 requests in Prometheus", || enough(project))?;
         project.stop(LOAD, step)?;
@@ -216,6 +221,11 @@ fn delivered(project: &Project<'_>) -> Result<Option<()>> {
         })
     };
     Ok(BURNING.iter().all(of).then_some(()))
+}
+
+/// What a service wrote, for an error.
+fn logs(project: &Project<'_>, service: &str) -> String {
+    project.logs(service).unwrap_or_else(|error| format!("{error:#}"))
 }
 
 /// Whether Prometheus knows of enough requests.

@@ -88,7 +88,16 @@ impl<'a> Project<'a> {
     }
 
     fn down(&self) -> Result<String> {
-        self.output(&["down", "--volumes", "--remove-orphans", "--timeout", "5"])
+        // What a profile started is no orphan.
+        self.output(&[
+            "--profile",
+            "*",
+            "down",
+            "--volumes",
+            "--remove-orphans",
+            "--timeout",
+            "5",
+        ])
     }
 
     fn output(&self, arguments: &[&str]) -> Result<String> {

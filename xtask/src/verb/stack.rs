@@ -13,7 +13,7 @@ use crate::setup;
 use crate::stack::engine::Engine;
 use crate::stack::project::Project;
 use crate::stack::spans::{self, Link};
-use crate::stack::{hurried, images, objectives, pipelines};
+use crate::stack::{hurried, images, objectives, panels, pipelines};
 use crate::sys;
 use crate::workspace::Workspace;
 
@@ -110,7 +110,8 @@ impl Laboratory {
         Ok(outcomes)
     }
 
-    /// Load with faults, the objectives and the alerts, with Prometheus' times divided; then what else the load left in the backends.
+    /// Load with faults, the objectives and the alerts, with Prometheus' times divided; the dashboards' queries, then what else the
+    /// load left in the backends.
     fn objectives(&self, workspace: &Workspace, progress: &Progress) -> Result<()> {
         let go = progress.step("Go toolchain", |step| {
             setup::go::ensure(workspace, &setup::python::ensure(workspace, step)?, step)
@@ -141,7 +142,9 @@ impl Laboratory {
                 step,
             )
         })?;
-        objectives::run(&project, progress)?;
+        objectives::alerts(&project, progress)?;
+        panels::run(workspace, &project, progress)?;
+        objectives::predictions(&project, progress)?;
         pipelines::run(&project, &SCENARIOS.map(|(_, links)| links), progress)
     }
 }

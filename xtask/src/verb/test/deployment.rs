@@ -83,12 +83,13 @@ type Check = (String, Cmd);
 /// Finds the program and returns its tests; an error says why there is none.
 type Checks = fn(&Workspace, &Step) -> Result<Vec<Check>>;
 
-fn groups() -> [(&'static str, Checks); 7] {
+fn groups() -> [(&'static str, Checks); 8] {
     [
         ("compose", compose),
         ("prometheus", prometheus),
         ("collector", collector),
         ("dclint", dclint),
+        ("dashboards", dashboards),
         ("dockerfiles_and_manifests", python),
         ("systemd", systemd),
         ("sidelight", sidelight),
@@ -153,6 +154,16 @@ fn dclint(workspace: &Workspace, step: &Step) -> Result<Vec<Check>> {
         .args(["--config", ".dclintrc.yaml"])
         .args(COMPOSE);
     Ok(vec![("dclint".to_owned(), command)])
+}
+
+fn dashboards(workspace: &Workspace, step: &Step) -> Result<Vec<Check>> {
+    let is_dashboard = |file: &Path| file.extension().is_some_and(|extension| extension == "json");
+    let found = files(&workspace.root, "deploy/grafana/dashboards", is_dashboard)?;
+    let check = |file: String| {
+        let command = validators::dashboards(workspace, step)?.arg(&file);
+        Ok((format!("dashboards::{file}"), command))
+    };
+    found.into_iter().map(check).collect()
 }
 
 fn python(workspace: &Workspace, step: &Step) -> Result<Vec<Check>> {
