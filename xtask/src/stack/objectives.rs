@@ -77,10 +77,11 @@ pub(crate) fn alerts(project: &Project<'_>, progress: &Progress) -> Result<()> {
     progress.step("alerts at the webhook's receiver", |step| {
         wait(
             step,
-            SOON,
+            PATIENCE,
             "message of each alert at the webhook's receiver",
             || delivered(project),
         )
+        .with_context(|| format!("AlertManager said:\n{}", logs(project, "alertmanager")))
     })?;
     progress.say(format!(
         "          webhook-tester: POST {WEBHOOK}, firing, {}",
