@@ -110,8 +110,12 @@ enum Verb {
         #[arg(long)]
         all: bool,
     },
-    /// The demo's containers and the agent's on a Docker engine, without a container registry; checks the traces
-    Stack,
+    /// The demo's containers and the agent's on a Docker engine, without a container registry; checks traces, objectives and alerts
+    Stack {
+        /// Only the third scenario: load, objectives, alerts
+        #[arg(long)]
+        objectives: bool,
+    },
     /// Builds the agent's container image, as archives for `docker load` in target/image
     Image {
         /// For this architecture alone, by Docker's name of it: amd64 or arm64
@@ -198,7 +202,7 @@ fn run(verb: Verb) -> Result<ExitCode> {
             },
         ),
         Verb::Load { kernels, all } => done(verb::load::run(&workspace, &progress, &kernels, all)),
-        Verb::Stack => done(verb::stack::run(&workspace, &progress)),
+        Verb::Stack { objectives } => done(verb::stack::run(&workspace, &progress, objectives)),
         Verb::Image { architecture } => {
             done(verb::image::run(&workspace, &progress, architecture.as_deref()))
         }

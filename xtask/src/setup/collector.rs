@@ -1,4 +1,4 @@
-//! OpenTelemetry's Collector with the few parts that the tests need, built from its modules.
+//! OpenTelemetry's Collector with the parts that the tests and `deploy/collector/config.yaml` need, built from their modules.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -6,6 +6,7 @@ pub(crate) mod bpf_linker;
 pub(crate) mod collector;
 pub(crate) mod cross;
 pub(crate) mod go;
+pub(crate) mod k6;
 pub(crate) mod mounts;
 pub(crate) mod packages;
 pub(crate) mod postgres;

@@ -15,6 +15,7 @@ use crate::workspace::Workspace;
 const SUITE: &str = "trixie";
 const PACKAGES: [&str; 3] = ["docker-compose", "prometheus-alertmanager", "promtool"];
 const LOCK: &str = "xtask/validators.lock";
+const DASHBOARDS: &str = "xtask/dashboards.py";
 const DCLINT: &str = "dclint@3.1.0";
 
 /// Programs of Debian: `docker-compose`, `promtool` and `amtool`.
@@ -69,6 +70,16 @@ impl Python {
             .arg(self.folder.join("bin").join(name))
             .env("PYTHONPATH", &self.folder)
     }
+}
+
+/// A command that holds dashboards against Grafana's schemas; their files are its arguments.
+pub(crate) fn dashboards(workspace: &Workspace, step: &Step) -> Result<Cmd> {
+    let interpreter = python::ensure(workspace, step)?;
+    let lock = workspace.root.join(DASHBOARDS).with_extension("lock");
+    let folder = python::ensure_beside(workspace, &interpreter, &lock, step)?;
+    Ok(Cmd::new(&interpreter)
+        .args(["-B", DASHBOARDS])
+        .env("PYTHONPATH", &folder))
 }
 
 /// dclint, from npm.

@@ -46,6 +46,18 @@ impl<'a> Project<'a> {
             .run(step)
     }
 
+    /// Starts one more service of a project that is up, when those that it depends on are well.
+    pub(crate) fn start(&self, service: &str, step: &Step) -> Result<()> {
+        self.compose()
+            .args(["up", "--detach", "--no-recreate", service])
+            .run(step)
+    }
+
+    /// Asks a service to end, and waits until it has.
+    pub(crate) fn stop(&self, service: &str, step: &Step) -> Result<()> {
+        self.compose().args(["stop", service]).run(step)
+    }
+
     /// What a service wrote to its standard output. Compose itself would put sequences for terminals between the lines.
     pub(crate) fn lines(&self, service: &str) -> Result<String> {
         self.engine.docker().args(["logs", &self.id(service)?]).output()
@@ -64,8 +76,8 @@ impl<'a> Project<'a> {
     }
 
     fn id(&self, service: &str) -> Result<String> {
-        let id = self.output(&["ps", "--quiet", service])?;
-        ensure!(!id.is_empty(), "{service} is not running");
+        let id = self.output(&["ps", "--all", "--quiet", service])?;
+        ensure!(!id.is_empty(), "there is no container of {service}");
         Ok(id)
     }
 
@@ -76,7 +88,16 @@ impl<'a> Project<'a> {
     }
 
     fn down(&self) -> Result<String> {
-        self.output(&["down", "--volumes", "--remove-orphans", "--timeout", "5"])
+        // What a profile started is no orphan.
+        self.output(&[
+            "--profile",
+            "*",
+            "down",
+            "--volumes",
+            "--remove-orphans",
+            "--timeout",
+            "5",
+        ])
     }
 
     fn output(&self, arguments: &[&str]) -> Result<String> {

@@ -74,11 +74,13 @@ impl Span {
     }
 }
 
-fn list(value: &Value) -> Vec<Value> {
+/// The elements of an array, none of anything else.
+pub(super) fn list(value: &Value) -> Vec<Value> {
     value.as_array().cloned().unwrap_or_default()
 }
 
-fn attribute(of: &Value, key: &str) -> String {
+/// The text of an attribute, empty if there is none.
+pub(super) fn attribute(of: &Value, key: &str) -> String {
     let found = list(&of["attributes"])
         .into_iter()
         .find(|entry| entry["key"] == key);

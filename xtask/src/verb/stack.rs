@@ -11,9 +11,9 @@ use crate::command::Cmd;
 use crate::progress::{Progress, Step};
 use crate::setup;
 use crate::stack::engine::Engine;
-use crate::stack::images;
 use crate::stack::project::Project;
 use crate::stack::spans::{self, Link};
+use crate::stack::{hurried, images, objectives, panels, pipelines};
 use crate::sys;
 use crate::workspace::Workspace;
 
@@ -61,13 +61,15 @@ pub(crate) struct Laboratory {
 /// A scenario and what came of it.
 type Outcome = (String, Result<()>);
 
-/// Runs the scenarios; ends everything that it started.
-pub(crate) fn run(workspace: &Workspace, progress: &Progress) -> Result<()> {
-    let outcomes = Laboratory::ensure(workspace, progress)?.scenarios(workspace, progress)?;
-    for (name, outcome) in outcomes {
-        outcome.with_context(|| format!("{name} failed"))?;
+/// Runs the scenarios, or those of the objectives alone; ends everything that it started.
+pub(crate) fn run(workspace: &Workspace, progress: &Progress, only_objectives: bool) -> Result<()> {
+    let laboratory = Laboratory::ensure(workspace, progress)?;
+    if !only_objectives {
+        for (name, outcome) in laboratory.scenarios(workspace, progress)? {
+            outcome.with_context(|| format!("{name} failed"))?;
+        }
     }
-    Ok(())
+    laboratory.objectives(workspace, progress)
 }
 
 impl Laboratory {
@@ -106,6 +108,44 @@ impl Laboratory {
         })?;
         outcomes.extend(requests(&project, "least_privilege", progress));
         Ok(outcomes)
+    }
+
+    /// Load with faults, the objectives and the alerts, with Prometheus' times divided; the dashboards' queries, then what else the
+    /// load left in the backends.
+    fn objectives(&self, workspace: &Workspace, progress: &Progress) -> Result<()> {
+        let go = progress.step("Go toolchain", |step| {
+            setup::go::ensure(workspace, &setup::python::ensure(workspace, step)?, step)
+        })?;
+        progress.step("k6", |step| setup::k6::ensure(workspace, &go, step))?;
+        progress.step("OpenTelemetry's Collector", |step| {
+            setup::collector::ensure(workspace, &go, step)
+        })?;
+        for image in [
+            images::PROMETHEUS,
+            images::ALERTMANAGER,
+            images::COLLECTOR,
+            images::K6,
+        ] {
+            progress.step(image.name, |step| image.ensure(workspace, &self.engine, step))?;
+        }
+        hurried::write(workspace, &workspace.target.join("stack/build/prometheus"))?;
+        progress.say(format!(
+            "          Prometheus' settings and rules have each time divided by {}",
+            hurried::FACTOR
+        ));
+        let project = progress.step("docker compose up", |step| {
+            Project::up(
+                workspace,
+                &self.engine,
+                &objectives::FILES,
+                &objectives::SERVICES,
+                step,
+            )
+        })?;
+        objectives::alerts(&project, progress)?;
+        panels::run(workspace, &project, progress)?;
+        objectives::predictions(&project, progress)?;
+        pipelines::run(&project, &SCENARIOS.map(|(_, links)| links), progress)
     }
 }
 

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use super::outcome::{Failure, Outcome, Skip};
 use crate::command::Cmd;
 use crate::progress::{Progress, Step};
-use crate::setup::validators;
+use crate::setup::{self, validators};
 use crate::workspace::Workspace;
 
 /// The beginning of the names of these tests.
@@ -26,15 +26,29 @@ const SETTINGS: [&str; 2] = [
     "deploy/sidelight/sidelight.yaml",
     "deploy/kubernetes/base/sidelight.yaml",
 ];
+const COLLECTOR: &str = "deploy/collector/config.yaml";
 const UNIT: &str = "deploy/systemd/sidelight.service";
 
-/// Files whose programs are in no package registry.
+/// Files whose programs are in no package registry, and what checks them where there are container images.
 const BY_HAND: [(&str, &str); 5] = [
-    ("collector", "`otelcol-contrib validate` is in no package"),
-    ("tempo", "`tempo -config.verify` is in no package"),
-    ("loki", "`loki -verify-config` is in no package"),
-    ("jaeger", "jaeger 2 is in no package"),
-    ("pyroscope", "pyroscope is in no package"),
+    (
+        "collector::service-graph",
+        "its connector is no module of the proxy: `docker compose run --rm otel-collector validate \
+         --config=/etc/otelcol/config.yaml --config=/etc/otelcol/service-graph.yaml`",
+    ),
+    (
+        "tempo",
+        "in no package: `docker compose run --rm tempo -config.verify -config.file=/etc/tempo/tempo.yaml`",
+    ),
+    (
+        "loki",
+        "in no package: `docker compose run --rm loki -verify-config -config.file=/etc/loki/loki.yaml`",
+    ),
+    (
+        "jaeger",
+        "in no package: `docker compose run --rm jaeger validate --config=/etc/jaeger/config.yaml`",
+    ),
+    ("pyroscope", "in no package, and it has no command for it"),
 ];
 
 /// Runs what there are programs for, and names the rest.
@@ -69,11 +83,13 @@ type Check = (String, Cmd);
 /// Finds the program and returns its tests; an error says why there is none.
 type Checks = fn(&Workspace, &Step) -> Result<Vec<Check>>;
 
-fn groups() -> [(&'static str, Checks); 6] {
+fn groups() -> [(&'static str, Checks); 8] {
     [
         ("compose", compose),
         ("prometheus", prometheus),
+        ("collector", collector),
         ("dclint", dclint),
+        ("dashboards", dashboards),
         ("dockerfiles_and_manifests", python),
         ("systemd", systemd),
         ("sidelight", sidelight),
@@ -119,12 +135,35 @@ fn prometheus(workspace: &Workspace, step: &Step) -> Result<Vec<Check>> {
     Ok(checks)
 }
 
+/// With all but the service graph's connector, which the proxy of Go's modules has not.
+fn collector(workspace: &Workspace, step: &Step) -> Result<Vec<Check>> {
+    let python = setup::python::ensure(workspace, step)?;
+    let go = setup::go::ensure(workspace, &python, step)?;
+    let program = setup::collector::ensure(workspace, &go, step)?;
+    // It wants the folder to be there.
+    let folder = workspace.target.join("collector");
+    fs::create_dir_all(&folder).with_context(|| format!("creating {}", folder.display()))?;
+    let storage = format!("yaml:extensions::file_storage::directory: {}", folder.display());
+    let command = Cmd::new(program).args(["validate", "--config", COLLECTOR, "--config", &storage]);
+    Ok(vec![(format!("collector::{COLLECTOR}"), command)])
+}
+
 fn dclint(workspace: &Workspace, step: &Step) -> Result<Vec<Check>> {
     let program = validators::dclint(workspace, step)?;
     let command = Cmd::new(program)
         .args(["--config", ".dclintrc.yaml"])
         .args(COMPOSE);
     Ok(vec![("dclint".to_owned(), command)])
+}
+
+fn dashboards(workspace: &Workspace, step: &Step) -> Result<Vec<Check>> {
+    let is_dashboard = |file: &Path| file.extension().is_some_and(|extension| extension == "json");
+    let found = files(&workspace.root, "deploy/grafana/dashboards", is_dashboard)?;
+    let check = |file: String| {
+        let command = validators::dashboards(workspace, step)?.arg(&file);
+        Ok((format!("dashboards::{file}"), command))
+    };
+    found.into_iter().map(check).collect()
 }
 
 fn python(workspace: &Workspace, step: &Step) -> Result<Vec<Check>> {
