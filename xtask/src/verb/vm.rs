@@ -17,7 +17,7 @@ use crate::vm::{Files, Kernel, Laboratory, Outcome};
 use crate::workspace::Workspace;
 
 /// How long one kernel may take: it interprets every instruction, on a machine that may be busy.
-pub(crate) const LIMIT: Duration = Duration::from_mins(25);
+pub(crate) const LIMIT: Duration = Duration::from_mins(60);
 
 /// What is asked for.
 pub(crate) struct Request {
