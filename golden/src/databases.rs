@@ -61,7 +61,17 @@ pub(crate) fn run(agent: &str, tier: &str, root: &str) -> Result<()> {
     fs::create_dir_all(&home).with_context(|| format!("creating {home}"))?;
     fs::set_permissions(&home, fs::Permissions::from_mode(0o1777)).context("opening the folder")?;
     let made = inside(&format!("{PROGRAMS}/initdb"))?
-        .args(["-D", "/tmp/data", "-U", "golden", "-A", "trust", "-N", "-E", "UTF8"])
+        .args([
+            "-D",
+            "/tmp/data",
+            "-U",
+            "golden",
+            "-A",
+            "trust",
+            "-N",
+            "-E",
+            "UTF8",
+        ])
         .args(["--locale", "C"])
         .output()
         .context("running initdb")?;

@@ -189,18 +189,22 @@ fn run(verb: Verb) -> Result<ExitCode> {
             table,
             versions,
             command,
-        } => verb::vm::run(
-            &workspace,
-            &progress,
-            &verb::vm::Request {
+        } => {
+            let what = match (update, versions) {
+                (true, _) => verb::vm::What::Update,
+                (false, true) => verb::vm::What::Versions,
+                (false, false) if command.is_empty() => verb::vm::What::Scenario,
+                (false, false) => verb::vm::What::Command(command.join(" ")),
+            };
+            let table = table || (all && !versions);
+            let request = verb::vm::Request {
                 kernels,
                 all,
-                command,
-                update,
-                table: table || (all && !versions),
-                versions,
-            },
-        ),
+                what,
+                table,
+            };
+            verb::vm::run(&workspace, &progress, &request)
+        }
         Verb::Load { kernels, all } => done(verb::load::run(&workspace, &progress, &kernels, all)),
         Verb::Stack { objectives } => done(verb::stack::run(&workspace, &progress, objectives)),
         Verb::Image { architecture } => {

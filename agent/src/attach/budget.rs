@@ -62,7 +62,9 @@ pub fn budgets(settings: &KernelSettings) -> Result<Vec<Budget>, AttachError> {
 fn function_of(program: &str) -> Option<&'static str> {
     FUNCTIONS
         .iter()
-        .find(|function| function.fentry[0] == program || function.fexit.is_some_and(|fexit| fexit[0] == program))
+        .find(|function| {
+            function.fentry[0] == program || function.fexit.is_some_and(|fexit| fexit[0] == program)
+        })
         .map(|function| function.name)
 }
 
@@ -124,22 +126,19 @@ fn check(result: i32) -> io::Result<()> {
     Err(io::Error::last_os_error())
 }
 
-/// `stack depth 120+0+88` (one number for each function) and
+/// `stack depth 120+0+88` (one number for each function, in newer kernels with words between them) and
 /// `processed 812 insns (limit 1000000) max_states_per_insn 4 total_states 30 peak_states 30 mark_read 7`
 /// (`kernel/bpf/verifier.c:print_verification_stats`).
 fn of_log(program: String, log: &str, refused: Option<String>) -> Budget {
     let after = |word: &str| log.rsplit_once(word).map_or("", |(_, rest)| rest);
     let number = |text: &str| text.split_whitespace().next()?.parse().ok();
-    let depths = after("stack depth ")
-        .split_whitespace()
-        .next()
-        .unwrap_or_default();
+    let depths = after("stack depth").lines().next().unwrap_or_default();
     Budget {
         program,
         instructions: number(after("processed ")).unwrap_or(0),
         states: number(after("total_states ")).unwrap_or(0),
         stack: depths
-            .split('+')
+            .split(|character: char| !character.is_ascii_digit())
             .filter_map(|depth| depth.parse().ok())
             .max()
             .unwrap_or(0),

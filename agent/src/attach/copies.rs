@@ -34,10 +34,9 @@ pub(super) fn needed(tier: Tier, btf: &Btf) -> usize {
 
 /// The name of the program that one is a copy of.
 pub(super) fn original(program: &str) -> &str {
-    let further = COPY_SUFFIXES.iter().filter(|suffix| !suffix.is_empty());
+    let mut further = COPY_SUFFIXES.iter().filter(|suffix| !suffix.is_empty());
     further
-        .filter_map(|suffix| program.strip_suffix(suffix))
-        .next()
+        .find_map(|suffix| program.strip_suffix(suffix))
         .unwrap_or(program)
 }
 

@@ -52,9 +52,9 @@ pub enum AttachError {
         /// The kernel's answer.
         source: io::Error,
     },
-    /// Some calls would be missed.
+    /// Some calls could be missed.
     #[error(
-        "this kernel may preempt its programs ({how}), and they miss calls then; `--tier fentry` takes it nevertheless"
+        "this kernel may preempt its programs ({how}), so that even three copies of each could miss calls; `--tier fentry` takes it nevertheless"
     )]
     Preempted {
         /// By which of its ways.

@@ -59,8 +59,8 @@ impl Choice {
 }
 
 /// Whether a tier sees every call on this kernel. Tracing programs run with preemption on, and one that has not ended on a CPU is
-/// skipped there for whoever else comes to it (`kernel/bpf/trampoline.c:__bpf_prog_enter_recur`); programs of kprobes and
-/// tracepoints are not preempted.
+/// skipped there for whoever else comes to it (`kernel/bpf/trampoline.c:__bpf_prog_enter_recur`); copies make that rare, not
+/// impossible. Programs of kprobes are not preempted, those of tracepoints neither before Linux 7.2.
 pub fn misses_nothing(tier: Tier) -> Result<(), AttachError> {
     match preemption() {
         Some(how) if tier == Tier::Fentry => Err(AttachError::Preempted { how }),

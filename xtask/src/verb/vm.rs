@@ -17,26 +17,33 @@ use crate::vm::{Files, Kernel, Laboratory, Outcome};
 use crate::workspace::Workspace;
 
 /// How long one kernel may take: it interprets every instruction, on a machine that may be busy.
-pub(crate) const LIMIT: Duration = Duration::from_mins(25);
+pub(crate) const LIMIT: Duration = Duration::from_hours(1);
 
 /// What is asked for.
 pub(crate) struct Request {
     /// Parts of kernels' names; none: the first kernel.
     pub(crate) kernels: Vec<String>,
     pub(crate) all: bool,
-    /// A shell command instead of the scenario.
-    pub(crate) command: Vec<String>,
-    /// Write down what this machine's own kernel gives.
-    pub(crate) update: bool,
+    pub(crate) what: What,
     /// Write the README's table.
     pub(crate) table: bool,
+}
+
+/// What is run.
+pub(crate) enum What {
+    /// The scenario, with every tier.
+    Scenario,
     /// Only who calls whom, with several versions of Go and Python.
-    pub(crate) versions: bool,
+    Versions,
+    /// A shell command.
+    Command(String),
+    /// The scenario on this machine's own kernel, to write down what it gives.
+    Update,
 }
 
 /// Runs the scenario with every tier on each kernel, and prints a table of what came of it.
 pub(crate) fn run(workspace: &Workspace, progress: &Progress, request: &Request) -> Result<ExitCode> {
-    if request.update {
+    if let What::Update = request.what {
         return update(workspace, progress).map(|()| ExitCode::SUCCESS);
     }
     if request.table && request.kernels.is_empty() && !request.all {
@@ -44,17 +51,10 @@ pub(crate) fn run(workspace: &Workspace, progress: &Progress, request: &Request)
     }
     let kernels = chosen(request)?;
     let laboratory = progress.step("QEMU", |step| Laboratory::ensure(workspace, step))?;
-    if !request.command.is_empty() {
-        return command(
-            workspace,
-            progress,
-            &laboratory,
-            &kernels,
-            &request.command.join(" "),
-        );
-    }
-    if request.versions {
-        return versions(workspace, progress, &laboratory, &kernels);
+    match &request.what {
+        What::Command(line) => return command(workspace, progress, &laboratory, &kernels, line),
+        What::Versions => return versions(workspace, progress, &laboratory, &kernels),
+        What::Scenario | What::Update => {}
     }
     let rows = scenario(workspace, progress, &laboratory, &kernels)?;
     print(&results::table(&rows))?;
@@ -188,14 +188,14 @@ fn versions(
         let mut files = files(workspace, progress, kernel)?;
         userland::add_versions(workspace, progress, kernel, &mut files)?;
         let tier = kernel.tiers[0];
-        let commands: String = userland::commands_of_versions(tier)
+        let commands: Vec<String> = userland::commands_of_versions(tier)
             .iter()
             .map(|(name, command)| {
-                format!("echo '@@ {name}'; {{ {command}; }} 2>&1 && echo '@@ good' || echo '@@ wrong'\n")
+                format!("echo '@@ {name}'; {{ {command}; }} 2>&1 && echo '@@ good' || echo '@@ wrong'")
             })
             .collect();
         let outcome = progress.step(format!("kernel {}, tier {tier}", kernel.name()), |step| {
-            laboratory.run(workspace, kernel, &files, &commands, LIMIT, step)
+            laboratory.run(workspace, kernel, &files, &commands.join("\n"), LIMIT, step)
         })?;
         print(&outcome.output)?;
         good &= outcome.output.contains("@@ good") && !outcome.output.contains("@@ wrong");

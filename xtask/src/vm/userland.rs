@@ -76,7 +76,10 @@ pub(crate) fn commands_of_versions(tier: &str) -> Vec<(String, String)> {
     let of_python = PYTHONS.iter().flat_map(|python| {
         let name = format!("Python {}", python.version);
         let [tasks, threads] = python.ask(tier);
-        [(format!("{name}, asyncio"), tasks), (format!("{name}, threads"), threads)]
+        [
+            (format!("{name}, asyncio"), tasks),
+            (format!("{name}, threads"), threads),
+        ]
     });
     of_go.chain(of_python).collect()
 }
@@ -163,7 +166,11 @@ fn debian_go(workspace: &Workspace, step: &Step) -> Result<PathBuf> {
     let wanted = Wanted {
         suite: "bookworm",
         architecture: Machine::this()?.debian(),
-        packages: &|_| Ok(["go", "src"].map(|part| format!("golang-{version}-{part}")).into()),
+        packages: &|_| {
+            Ok(["go", "src"]
+                .map(|part| format!("golang-{version}-{part}"))
+                .into())
+        },
         key: version,
     };
     packages::unpack(&wanted, &root, step)?;
@@ -180,9 +187,13 @@ impl Python {
     fn ask(&self, tier: &str) -> [String; 2] {
         let root = self.root();
         // In newer releases another package has these links.
-        let links = format!("for each in lib lib64; do [ -e {root}/$each ] || ln -s usr/$each {root}/$each; done");
+        let links =
+            format!("for each in lib lib64; do [ -e {root}/$each ] || ln -s usr/$each {root}/$each; done");
         [("streams", TASK_WAYS), ("threads", THREAD_WAYS)].map(|(kind, ways)| {
-            let program = format!("chroot {root} /usr/bin/python{} /plain.py {kind} PORT", self.version);
+            let program = format!(
+                "chroot {root} /usr/bin/python{} /plain.py {kind} PORT",
+                self.version
+            );
             format!("{links}; ./golden units ./sidelight {tier} {ways} {program}")
         })
     }
