@@ -21,7 +21,7 @@ use crate::{
         client::Connection,
         lab::{Lab, Need},
         load::Load,
-        ports,
+        note, ports,
         process::Process,
         stubs::{Received, Stubs, points},
         until,
@@ -141,6 +141,11 @@ fn databases(lab: &Lab) -> Result<()> {
     let found = exemplars(prometheus, "http_server_request_duration_seconds_bucket")?;
     checked(scraped)?;
     let report = agent.stop()?;
+    note(&format!(
+        "{answered:?}: the same in both databases; {} spans kept, {} exemplars",
+        report.spans.len(),
+        found.len()
+    ));
     let kept: HashSet<(String, String)> = report
         .spans
         .iter()

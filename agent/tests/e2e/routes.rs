@@ -17,7 +17,7 @@ use crate::{
         client::{Address, Connection},
         lab::{Lab, Need, source},
         load::Load,
-        ports,
+        note, ports,
         span::Span,
         until,
     },
@@ -399,6 +399,9 @@ fn many_paths(lab: &Lab) -> Result<()> {
         "{over_limit} requests were counted as those with one route too many"
     );
     let grown = resident(agent.pid())?.saturating_sub(before);
+    note(&format!(
+        "{requests} paths: {series} series, {over_limit} requests without a route, {before} KiB at the beginning and {grown} more"
+    ));
     ensure!(grown < 96 * 1024, "the agent grew by {grown} KiB");
     agent.stop().map(drop)
 }

@@ -127,16 +127,16 @@ fn observers(lab: &Lab) -> Result<()> {
         Server::on_port("the observer", command, number)?,
         apps::go_server(lab, &[])?,
     );
-    let (observed, ordinary) = (port(&observer)?, port(&other)?);
-    let both = ["--port", &observed, "--port", &ordinary];
+    let (unmeant, ordinary) = (port(&observer)?, port(&other)?);
+    let both = ["--port", &unmeant, "--port", &ordinary];
     only(Agent::run_with(&both)?, &other, &observer)?;
     only(Agent::run_with(&["--exe", "otelcol-*"])?, &observer, &other)?;
-    let mut command = agent::command(&["run", "--output", "json", "--port", &observed]);
+    let mut command = agent::command(&["run", "--output", "json", "--port", &unmeant]);
     command.env("SIDELIGHT_EXCLUDE_OBSERVERS", "false");
     only(Agent::start(command)?, &observer, &other)?;
     // As whoever comes from Beyla says the same.
     let text = format!(
-        "discovery:\n  default_exclude_instrument: []\n  instrument:\n    - open_ports: {observed}\ntrace_printer: json\n"
+        "discovery:\n  default_exclude_instrument: []\n  instrument:\n    - open_ports: {unmeant}\ntrace_printer: json\n"
     );
     let path = file(lab, "observers.yml", &text)?;
     let command = agent::command(&["run", "--config", text_of(&path)?]);

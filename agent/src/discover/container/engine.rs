@@ -51,13 +51,13 @@ impl Engine {
         if self.unknown.contains_key(id) {
             return Container::default();
         }
-        match of_files(id).or_else(|| Container::of_docker(&ask(&self.socket, id).ok()?)) {
-            Some(container) => self.known.entry(id.to_owned()).or_insert(container).clone(),
-            None => {
-                self.unknown.insert(id.to_owned(), Instant::now());
-                Container::default()
-            }
-        }
+        let asked = || Container::of_docker(&ask(&self.socket, id).ok()?);
+        let Some(container) = of_files(id).or_else(asked) else {
+            self.unknown.insert(id.to_owned(), Instant::now());
+            return Container::default();
+        };
+        self.known.insert(id.to_owned(), container.clone());
+        container
     }
 }
 

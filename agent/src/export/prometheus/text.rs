@@ -25,19 +25,19 @@ pub(super) enum Dialect {
 /// A snapshot as text.
 pub(super) fn text(snapshot: &Snapshot, dialect: Dialect) -> String {
     let mut page = Text {
-        text: String::new(),
+        written: String::new(),
         dialect,
         sample: String::new(),
     };
     page::write(snapshot, &mut page);
     if dialect == Dialect::OpenMetrics {
-        page.text.push_str("# EOF\n");
+        page.written.push_str("# EOF\n");
     }
-    page.text
+    page.written
 }
 
 struct Text {
-    text: String,
+    written: String,
     dialect: Dialect,
     /// What samples of the present metric are called.
     sample: String,
@@ -68,7 +68,7 @@ impl Format for Text {
             if let (Dialect::OpenMetrics, Some((value, exemplar))) = (self.dialect, exemplar) {
                 let _ = self.write_exemplar(*value, exemplar);
             }
-            self.text.push('\n');
+            self.written.push('\n');
         }
         self.line("_sum", labels, number(histogram.sum));
         self.line("_count", labels, histogram.count);
@@ -85,35 +85,35 @@ impl Text {
             (_, Kind::Gauge) => (head.name.as_ref(), "gauge"),
             (_, Kind::Histogram) => (head.name.as_ref(), "histogram"),
         };
-        writeln!(self.text, "# HELP {name} {}\n# TYPE {name} {kind}", head.help)?;
+        writeln!(self.written, "# HELP {name} {}\n# TYPE {name} {kind}", head.help)?;
         if self.dialect == Dialect::OpenMetrics && !head.unit.is_empty() {
-            writeln!(self.text, "# UNIT {name} {}", head.unit)?;
+            writeln!(self.written, "# UNIT {name} {}", head.unit)?;
         }
         Ok(())
     }
 
     fn line(&mut self, end: &str, labels: &Set, value: impl Display) {
         let _ = self.write_sample(end, labels, value);
-        self.text.push('\n');
+        self.written.push('\n');
     }
 
     fn write_sample(&mut self, end: &str, labels: &Set, value: impl Display) -> fmt::Result {
-        write!(self.text, "{}{end}", self.sample)?;
+        write!(self.written, "{}{end}", self.sample)?;
         for (place, (name, text)) in labels.0.iter().enumerate() {
             let text = text
                 .replace('\\', "\\\\")
                 .replace('"', "\\\"")
                 .replace('\n', "\\n");
             let before = if place == 0 { '{' } else { ',' };
-            write!(self.text, "{before}{name}=\"{text}\"")?;
+            write!(self.written, "{before}{name}=\"{text}\"")?;
         }
         let after = if labels.0.is_empty() { "" } else { "}" };
-        write!(self.text, "{after} {value}")
+        write!(self.written, "{after} {value}")
     }
 
     fn write_exemplar(&mut self, value: f64, exemplar: &Exemplar) -> fmt::Result {
         write!(
-            self.text,
+            self.written,
             " # {{trace_id=\"{}\",span_id=\"{}\"}} {} {:.3}",
             exemplar.trace_id,
             exemplar.span_id,
