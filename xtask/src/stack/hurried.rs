@@ -1,4 +1,4 @@
-//! Prometheus' settings and rules with each time divided by the same number, and nothing else changed.
+//! Prometheus' settings and rules with each time divided, and nothing else changed.
 
 use std::fs;
 use std::path::Path;
@@ -7,8 +7,10 @@ use anyhow::{Context, Result, ensure};
 
 use crate::workspace::Workspace;
 
-/// What each time is divided by.
+/// What each time in rules is divided by.
 pub(crate) const FACTOR: u64 = 30;
+/// What each time in settings is: a scrape may take no longer than from one to the next, and a machine may be busy.
+const OF_SETTINGS: u64 = 10;
 
 /// The keys whose values are times.
 const KEYS: [&str; 5] = [
@@ -36,31 +38,35 @@ pub(crate) fn write(workspace: &Workspace, folder: &Path) -> Result<()> {
     // What an earlier version had would be rules, too.
     let _ = fs::remove_dir_all(folder);
     fs::create_dir_all(&rules).with_context(|| format!("creating {}", rules.display()))?;
-    let hurry = |from: &Path, to: &Path| -> Result<()> {
+    let hurry = |from: &Path, to: &Path, factor: u64| -> Result<()> {
         let text = fs::read_to_string(from).with_context(|| format!("reading {}", from.display()))?;
-        let hurried = hurried(&text).with_context(|| from.display().to_string())?;
+        let hurried = hurried(&text, factor).with_context(|| from.display().to_string())?;
         fs::write(to, hurried).with_context(|| format!("writing {}", to.display()))
     };
-    hurry(&source.join("prometheus.yaml"), &folder.join("prometheus.yaml"))?;
+    hurry(
+        &source.join("prometheus.yaml"),
+        &folder.join("prometheus.yaml"),
+        OF_SETTINGS,
+    )?;
     let listing = source.join("rules-local");
     for entry in fs::read_dir(&listing).with_context(|| format!("listing {}", listing.display()))? {
         let entry = entry.with_context(|| format!("listing {}", listing.display()))?;
-        hurry(&entry.path(), &rules.join(entry.file_name()))?;
+        hurry(&entry.path(), &rules.join(entry.file_name()), FACTOR)?;
     }
     Ok(())
 }
 
 /// The same lines with shorter times: those of ranges, `[5m]`, and those of the keys above.
-fn hurried(text: &str) -> Result<String> {
+fn hurried(text: &str, factor: u64) -> Result<String> {
     let mut hurried = String::with_capacity(text.len());
     for line in text.split_inclusive('\n') {
-        hurried.push_str(&ranges(&value(line)?)?);
+        hurried.push_str(&ranges(&value(line, factor)?, factor)?);
     }
     Ok(hurried)
 }
 
 /// A line whose key is one of those above, with its value divided; any other as it is.
-fn value(line: &str) -> Result<String> {
+fn value(line: &str, factor: u64) -> Result<String> {
     let Some((key, rest)) = line.split_once(": ") else {
         return Ok(line.to_owned());
     };
@@ -68,17 +74,21 @@ fn value(line: &str) -> Result<String> {
         return Ok(line.to_owned());
     }
     let time = rest.trim_end();
-    Ok(format!("{key}: {}{}", divided(time)?, &rest[time.len()..]))
+    Ok(format!(
+        "{key}: {}{}",
+        divided(time, factor)?,
+        &rest[time.len()..]
+    ))
 }
 
-fn ranges(line: &str) -> Result<String> {
+fn ranges(line: &str, factor: u64) -> Result<String> {
     let mut parts = line.split('[');
     let mut hurried = parts.next().unwrap_or_default().to_owned();
     for part in parts {
         hurried.push('[');
         match part.split_once(']') {
             Some((range, rest)) if milliseconds(range).is_some() => {
-                hurried.push_str(&divided(range)?);
+                hurried.push_str(&divided(range, factor)?);
                 hurried.push(']');
                 hurried.push_str(rest);
             }
@@ -88,10 +98,10 @@ fn ranges(line: &str) -> Result<String> {
     Ok(hurried)
 }
 
-fn divided(time: &str) -> Result<String> {
+fn divided(time: &str, factor: u64) -> Result<String> {
     let whole = milliseconds(time).with_context(|| format!("{time:?} is not a time"))?;
-    ensure!(whole >= FACTOR, "{time} is too short to be divided");
-    Ok(format!("{}ms", whole / FACTOR))
+    ensure!(whole >= factor, "{time} is too short to be divided");
+    Ok(format!("{}ms", whole / factor))
 }
 
 /// `1h30m` in milliseconds; nothing if it is not a time.
@@ -117,7 +127,7 @@ mod tests {
                     labels:\n      long: 6h\n    record: a:burnrate1h30m\n  scrape_interval: 5s\n";
         let expected = "- interval: 1000ms\n  - expr: sum(rate(a{le=~\"[1-9]m\"}[180000ms])) > (14 * (1-0.95))\n    \
                         for: 30000ms\n    labels:\n      long: 6h\n    record: a:burnrate1h30m\n  scrape_interval: 166ms\n";
-        assert_eq!(hurried(text).unwrap(), expected);
+        assert_eq!(hurried(text, 30).unwrap(), expected);
     }
 
     #[test]
@@ -125,6 +135,6 @@ mod tests {
         assert_eq!(milliseconds("1d12h"), Some(129_600_000));
         assert_eq!(milliseconds("0-9"), None);
         assert_eq!(milliseconds("1"), None);
-        assert!(hurried("    for: long\n").is_err());
+        assert!(hurried("    for: long\n", 30).is_err());
     }
 }
