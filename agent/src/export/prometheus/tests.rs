@@ -180,7 +180,7 @@ fn prometheus_own_format_has_no_exemplars_units_and_end() {
 
 #[test]
 fn what_a_tier_missed_says_which() {
-    for format in [Format::Prometheus, Format::OpenMetrics] {
+    for format in [Dialect::Prometheus, Dialect::OpenMetrics] {
         assert_eq!(
             lines(format, "sidelight_recursion_misses")[2],
             "sidelight_recursion_misses_total{tier=\"tracepoint\"} 3"
