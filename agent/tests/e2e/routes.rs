@@ -392,6 +392,12 @@ fn many_paths(lab: &Lab) -> Result<()> {
     })?;
     let series = page.lines().filter(|line| line.starts_with(counted)).count();
     ensure!(sum(&page, counted) as usize == requests, "more than were sent");
+    // Of a request whose response was dropped nobody knows whether the server has its path.
+    let dropped = sum(&page, "sidelight_drops_total") as usize;
+    ensure!(
+        dropped == 0.0,
+        "{dropped} events were dropped: the agent had too little of the CPU"
+    );
     ensure!(series == MOST + 1, "{series} series for {requests} paths");
     let over_limit = sum(&page, "sidelight_routes_over_limit_total") as usize;
     ensure!(
