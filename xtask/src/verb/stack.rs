@@ -142,10 +142,11 @@ impl Laboratory {
                 step,
             )
         })?;
+        objectives::load(&project, progress)?;
+        pipelines::run(&project, &SCENARIOS.map(|(_, links)| links), progress)?;
         objectives::alerts(&project, progress)?;
         panels::run(workspace, &project, progress)?;
-        objectives::predictions(&project, progress)?;
-        pipelines::run(&project, &SCENARIOS.map(|(_, links)| links), progress)
+        objectives::predictions(&project, progress)
     }
 }
 
