@@ -35,7 +35,7 @@ const OF_FAILURES: [&str; 2] = [
     "otelcol_exporter_send_failed_spans_total",
 ];
 /// Rules are evaluated and rates are there within this.
-const SOON: Duration = Duration::from_mins(1);
+const SOON: Duration = Duration::from_mins(3);
 
 /// A query, and where it is.
 struct Query {

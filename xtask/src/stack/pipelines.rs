@@ -41,7 +41,13 @@ pub(crate) fn run(project: &Project<'_>, chains: &[[Link; 4]], progress: &Progre
     })?;
     progress.say(format!("          exemplar of a span metric: {exemplars}"));
     progress.step("containers' lines in loki", |step| {
-        wait(step, SOON, "line of each service", || written(project))
+        wait(step, SOON, "line of each service", || written(project)).with_context(|| {
+            let said = project.logs("otel-collector");
+            format!(
+                "the collector said:\n{}",
+                said.unwrap_or_else(|error| format!("{error:#}"))
+            )
+        })
     })?;
     progress.say(format!("          loki: lines of {}", WRITES.join(", ")));
     Ok(())
