@@ -31,7 +31,7 @@ const ASKED: &[(&str, &str)] = &[
     ),
     (
         "INSERT INTO golden SELECT n, 'name ' || n FROM generate_series(1, 3000) n;",
-        "INSERT golden | INSERT INTO golden SELECT n, ? || n FROM generate_series(?, ?) n | ",
+        "INSERT golden SELECT | INSERT INTO golden SELECT n, ? || n FROM generate_series(?, ?) n | ",
     ),
     (
         "SELECT id, name FROM golden WHERE id <= 3;",

@@ -33,7 +33,11 @@ pub(crate) fn enter(socket: BorrowedFd<'_>) -> Result<(), Errno> {
         value: std::ptr::from_ref(&value) as u64,
         ..Update::default()
     };
-    bpf(MAP_UPDATE_ELEM, &update).map(drop)
+    match bpf(MAP_UPDATE_ELEM, &update) {
+        // It has the map's program already (`net/core/sock_map.c:sock_map_link`).
+        Ok(_) | Err(Errno::BUSY) => Ok(()),
+        Err(error) => Err(error),
+    }
 }
 
 fn create() -> Result<OwnedFd, Errno> {

@@ -95,8 +95,7 @@ impl Counting {
             processes: self.metrics.snapshot(),
             agent: OfAgent {
                 since_unix_nanos: at(0).unix_nanos,
-                counts: vec![("events", now.monotonic / SECOND), ("drops", 2)],
-                tier: "kprobe",
+                counts: vec![("events", now.monotonic / SECOND)],
                 ..OfAgent::default()
             },
             ..Snapshot::default()
@@ -173,11 +172,10 @@ fn encoded(
 
 #[test]
 fn what_a_tier_missed_says_which() {
-    let requests = encoded(
-        Temporality::Cumulative,
-        &Baseline::default(),
-        &Counting::new(Buckets::Explicit).snapshot(at(1)),
-    );
+    let mut snapshot = Counting::new(Buckets::Explicit).snapshot(at(1));
+    snapshot.agent.counts.push(("drops", 2));
+    snapshot.agent.tier = "kprobe";
+    let requests = encoded(Temporality::Cumulative, &Baseline::default(), &snapshot);
     let drops = counts(&requests, "sidelight.drops");
     let tier = drops[0].attributes.first().unwrap();
     assert_eq!(tier.key, "tier");
