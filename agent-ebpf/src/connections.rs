@@ -245,9 +245,12 @@ pub extern "C" fn lose_track(sk: u64) -> u64 {
         emit::close(id, close_how::BOTH, emit::now());
         return 0;
     }
-    if let (Some(received), Some(sent)) = (received(sk), sent(sk, connection.role == u32::from(role::CLIENT)))
-        && connection.position != [received, sent]
-    {
+    // One after the other: of both together the compiler reads what it has not written yet, which kernels before 6.3 refuse.
+    let Some(received) = received(sk) else { return 0 };
+    let Some(sent) = sent(sk, connection.role == u32::from(role::CLIENT)) else {
+        return 0;
+    };
+    if connection.position != [received, sent] {
         emit::count(Counter::CallsTorn, 1);
         connection.position = [received, sent];
     }

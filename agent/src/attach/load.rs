@@ -188,10 +188,14 @@ fn refused(source: EbpfError) -> AttachError {
     }
 }
 
-/// The same for one program.
+/// The same for one program. The verifier, too, may call what it does not like a missing permission, but it says more.
 pub(super) fn program_refused(program: &'static str, source: ProgramError) -> AttachError {
-    let permission =
-        error::root_io_error(&source).filter(|error| error.kind() == io::ErrorKind::PermissionDenied);
+    let by_the_verifier = matches!(
+        &source,
+        ProgramError::LoadError { verifier_log, .. } if !verifier_log.to_string().trim().is_empty()
+    );
+    let permission = error::root_io_error(&source)
+        .filter(|error| !by_the_verifier && error.kind() == io::ErrorKind::PermissionDenied);
     match permission {
         Some(error) => AttachError::NotPermitted {
             source: io::Error::from(error.kind()),
