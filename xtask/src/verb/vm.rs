@@ -176,7 +176,7 @@ fn command(
     Ok(ExitCode::from(u8::try_from(code).unwrap_or(1)))
 }
 
-/// Asks programs of several versions of Go and Python who called whom, with each kernel's cheapest tier.
+/// Asks programs of several versions of Go and Python who called whom, with the tier that loads soonest.
 fn versions(
     workspace: &Workspace,
     progress: &Progress,
@@ -187,7 +187,7 @@ fn versions(
     for kernel in kernels.iter().filter(|kernel| kernel.units) {
         let mut files = files(workspace, progress, kernel)?;
         userland::add_versions(workspace, progress, kernel, &mut files)?;
-        let tier = kernel.tiers[0];
+        let tier = golden::ASKING;
         let commands: Vec<String> = userland::commands_of_versions(tier)
             .iter()
             .map(|(name, command)| {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use super::kernels::{Kernel, Machine};
+use super::kernels::{ALL, Kernel, Machine};
 use super::{Files, budget, userland};
 use crate::command::cargo;
 use crate::progress::Step;
@@ -18,6 +18,9 @@ use crate::workspace::Workspace;
 pub(crate) const EXPECTED: &str = "golden/expected.txt";
 /// The run in which the kernel is made to refuse the other tiers when they are half loaded.
 pub(crate) const FORCED: &str = "auto";
+/// The tier with which programs are asked that are not the scenario's: who acts is read in the same way whatever the tier, the
+/// bytes too, and of all tiers the verifier is done soonest with this one.
+pub(crate) const ASKING: &str = "kprobe";
 /// What it has to end with.
 const LAST: &str = "tracepoint";
 /// A program of each other tier, by what the kernel has of its name.
@@ -64,7 +67,7 @@ pub(crate) fn files(agent: &Path, scenario: &Path) -> Result<Files> {
     Ok(files)
 }
 
-/// A shell command that runs it with one tier after the other. What `check` says comes first.
+/// A shell command that runs it with one tier after the other.
 pub(crate) fn command(kernel: &Kernel) -> String {
     let tiers = kernel.tiers.iter().map(|tier| (*tier, "sidelight"));
     let runs = tiers.chain([(FORCED, "refused")]).map(|(tier, agent)| {
@@ -72,13 +75,8 @@ pub(crate) fn command(kernel: &Kernel) -> String {
             "echo '@@tier {tier}'; ./golden scenario ./{agent} {tier} 2>errors; echo \"@@code $?\"; cat errors\n"
         )
     });
-    // Who acts is read in the same way whatever the tier: once is enough.
-    let cheapest = kernel.tiers.first().filter(|_| kernel.units);
-    let units = cheapest.map(|tier| (*tier, userland::commands(tier)));
-    let databases = kernel
-        .tiers
-        .first()
-        .map(|tier| (*tier, vec![userland::database_command(tier)]));
+    let units = kernel.units.then(|| (ASKING, userland::commands(ASKING)));
+    let databases = Some((ASKING, vec![userland::database_command(ASKING)]));
     let wider = kernel.tiers.iter().filter(|tier| **tier != LAST);
     let others = wider
         .map(|tier| (*tier, vec![format!("./golden wider ./sidelight {tier}")]))
@@ -93,8 +91,14 @@ pub(crate) fn command(kernel: &Kernel) -> String {
     // allocates as it grows, which kernels before 6.1 think dangerous in programs that run inside of the allocator; ours do not.
     let faults = "echo '@@faults'; dmesg | awk '/uses run-time allocation/ {known=1; next} \
                   /BUG|Oops|WARNING/ {if (known) {known=0; next} print}' | head; true";
+    // It loads every tier once more, which is most of the time that a tier takes: only where it has a refusal to explain.
+    let check = if kernel.tiers == ALL {
+        ""
+    } else {
+        "echo '@@check'; ./sidelight check --output json\n"
+    };
     format!(
-        "echo '@@check'; ./sidelight check --output json\necho '@@programs'; {}\n{}{}{faults}",
+        "{check}echo '@@programs'; {}\n{}{}{faults}",
         budget::COMMAND,
         runs.collect::<String>(),
         others.collect::<String>()

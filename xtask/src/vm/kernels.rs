@@ -25,7 +25,8 @@ pub(crate) struct Kernel {
     pub(crate) units: bool,
 }
 
-const ALL: &[&str] = &["fentry", "kprobe", "tracepoint"];
+/// All tiers.
+pub(super) const ALL: &[&str] = &["fentry", "kprobe", "tracepoint"];
 const NO_FENTRY: &[&str] = &["kprobe", "tracepoint"];
 
 /// An architecture.
