@@ -165,8 +165,10 @@ pub enum AttachError {
     },
 }
 
-/// Lines of the verifier's log that are shown where one line has to do; the last says how much it had looked at.
+/// Lines of the verifier's log that are shown where one line has to do.
 const LOG_TAIL: usize = 3;
+/// Lines at its end that say how much it had looked at, and not why it refused (`kernel/bpf/verifier.c:print_verification_stats`).
+const LOG_STATS: [&str; 3] = ["verification time", "stack depth", "processed"];
 
 impl AttachError {
     /// What happened, in one short line, with the kernel's own words.
@@ -188,7 +190,10 @@ fn kernels_words(error: &ProgramError) -> String {
     } = error
     {
         let log = verifier_log.to_string();
-        let lines: Vec<&str> = log.lines().filter(|line| !line.trim().is_empty()).collect();
+        let says_why = |line: &&str| {
+            !line.trim().is_empty() && !LOG_STATS.iter().any(|start| line.trim_start().starts_with(start))
+        };
+        let lines: Vec<&str> = log.lines().filter(says_why).collect();
         let tail = lines[lines.len().saturating_sub(LOG_TAIL)..].join(" | ");
         return if tail.is_empty() {
             io_error.to_string()

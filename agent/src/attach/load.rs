@@ -188,23 +188,24 @@ fn refused(source: EbpfError) -> AttachError {
     }
 }
 
-/// The same for one program. The verifier, too, may call what it does not like a missing permission, but it says more.
+/// The same for one program.
 pub(super) fn program_refused(program: &'static str, source: ProgramError) -> AttachError {
-    let by_the_verifier = matches!(
-        &source,
-        ProgramError::LoadError { verifier_log, .. } if !verifier_log.to_string().trim().is_empty()
-    );
-    let permission = error::root_io_error(&source)
-        .filter(|error| !by_the_verifier && error.kind() == io::ErrorKind::PermissionDenied);
+    let permission =
+        error::root_io_error(&source).filter(|error| error.kind() == io::ErrorKind::PermissionDenied);
     match permission {
-        Some(error) => AttachError::NotPermitted {
+        Some(error) if !verifier_spoke(&source) => AttachError::NotPermitted {
             source: io::Error::from(error.kind()),
         },
-        None => AttachError::Program {
+        _ => AttachError::Program {
             program,
             source: Box::new(source),
         },
     }
+}
+
+/// The verifier says that permission is denied, too, of a program that does what it must not.
+fn verifier_spoke(source: &ProgramError) -> bool {
+    matches!(source, ProgramError::LoadError { verifier_log, .. } if !verifier_log.to_string().trim().is_empty())
 }
 
 #[cfg(test)]
