@@ -15,6 +15,7 @@ use super::{
     AttachError, KernelSettings, Tier,
     btf::KERNEL_BTF,
     copies::original,
+    error::kernels_words,
     functions::FUNCTIONS,
     layout::Layout,
     load::{load_object, program_refused},
@@ -74,26 +75,18 @@ fn budget(ebpf: &mut Ebpf, name: String, btf: &Btf) -> Result<Budget, AttachErro
         .ok_or(AttachError::Missing { name: "a program" })?;
     let refused = without_descriptors(|| load(program, function_of(&name).unwrap_or_default(), btf))
         .map_err(|source| program_refused("a program", ProgramError::IOError(source)))?;
-    let Err(ProgramError::LoadError {
-        io_error,
-        verifier_log,
-    }) = refused
+    let Err(
+        ref error @ ProgramError::LoadError {
+            ref io_error,
+            ref verifier_log,
+        },
+    ) = refused
     else {
         return Ok(of_log(name, "", Some("the kernel did not say".to_owned())));
     };
     let expected = io_error.raw_os_error() == Some(libc::EMFILE);
-    let log = verifier_log.to_string();
-    let why = (!expected).then(|| format!("{io_error}; {}", complaint(&log)));
-    Ok(of_log(name, &log, why))
-}
-
-/// The last line of the verifier's log before its figures.
-fn complaint(log: &str) -> &str {
-    let figures = ["verification time", "stack depth", "processed", "max_states"];
-    let mut lines = log.lines().map(str::trim).filter(|line| !line.is_empty());
-    lines
-        .rfind(|line| !figures.iter().any(|figure| line.starts_with(figure)))
-        .unwrap_or("the verifier does not say why")
+    let why = (!expected).then(|| kernels_words(error));
+    Ok(of_log(name, &verifier_log.to_string(), why))
 }
 
 fn load(program: &mut Program, function: &str, btf: &Btf) -> Result<(), ProgramError> {
@@ -167,13 +160,5 @@ mod tests {
         let found = of_log("x".to_owned(), log, None);
         assert_eq!((found.instructions, found.states, found.stack), (812, 30, 264));
         assert_eq!(of_log("x".to_owned(), "", None).instructions, 0);
-    }
-
-    #[test]
-    fn why_the_verifier_refuses_comes_before_its_figures() {
-        let log = "7: (79) r4 = *(u64 *)(r10 -72)\ninvalid read from stack off -72+0 size 8\nverification time 12 usec\nstack depth 88\n\
-                   processed 812 insns (limit 1000000)\n";
-        assert_eq!(complaint(log), "invalid read from stack off -72+0 size 8");
-        assert_eq!(complaint(""), "the verifier does not say why");
     }
 }

@@ -183,7 +183,7 @@ impl AttachError {
 }
 
 /// The kernel's answer, and the end of the verifier's log.
-fn kernels_words(error: &ProgramError) -> String {
+pub(super) fn kernels_words(error: &ProgramError) -> String {
     if let ProgramError::LoadError {
         io_error,
         verifier_log,
