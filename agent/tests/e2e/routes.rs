@@ -395,7 +395,7 @@ fn many_paths(lab: &Lab) -> Result<()> {
     // Of a request whose response was dropped nobody knows whether the server has its path.
     let dropped = sum(&page, "sidelight_drops_total") as usize;
     ensure!(
-        dropped == 0.0,
+        dropped == 0,
         "{dropped} events were dropped: the agent had too little of the CPU"
     );
     ensure!(series == MOST + 1, "{series} series for {requests} paths");

@@ -246,6 +246,7 @@ fn protobuf_says_what_text_says() {
             "process_cpu_time_seconds_total",
             "sidelight_build_info",
             "sidelight_events_total",
+            "sidelight_recursion_misses_total",
         ]
     );
     assert_eq!(families[0].r#type(), MetricType::Gauge);
