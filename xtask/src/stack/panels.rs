@@ -73,7 +73,7 @@ fn has_data(project: &Project<'_>, query: &Query) -> Result<bool> {
     let now = UNIX_EPOCH.elapsed().context("the clock is before 1970")?;
     let path = format!(
         "/api/v1/query_range?start={}&end={}&step={STEP}",
-        (now - LATELY).as_secs(),
+        now.saturating_sub(LATELY).as_secs(),
         now.as_secs()
     );
     let answer = get(project, PROMETHEUS, &path, &format!("query={}", query.text))?;
