@@ -110,11 +110,15 @@ enum Verb {
         #[arg(long)]
         all: bool,
     },
-    /// The demo's containers and the agent's on a Docker engine, without a container registry; checks traces, objectives and alerts
+    /// The demo's containers and the agent's on a Docker engine, without a container registry; checks traces, objectives and alerts.
+    /// Where a registry answers, it is docker-compose.yaml as it is, up to the traces in Jaeger
     Stack {
-        /// Only the third scenario: load, objectives, alerts
+        /// Only the third scenario: load, objectives, alerts; without a registry
         #[arg(long)]
         objectives: bool,
+        /// Only docker-compose.yaml as it is; fails where no registry answers
+        #[arg(long, conflicts_with = "objectives")]
+        real: bool,
     },
     /// Builds the agent's container image, as archives for `docker load` in target/image
     Image {
@@ -206,7 +210,14 @@ fn run(verb: Verb) -> Result<ExitCode> {
             verb::vm::run(&workspace, &progress, &request)
         }
         Verb::Load { kernels, all } => done(verb::load::run(&workspace, &progress, &kernels, all)),
-        Verb::Stack { objectives } => done(verb::stack::run(&workspace, &progress, objectives)),
+        Verb::Stack { objectives, real } => {
+            let what = match (objectives, real) {
+                (true, _) => verb::stack::What::Objectives,
+                (false, true) => verb::stack::What::Real,
+                (false, false) => verb::stack::What::All,
+            };
+            done(verb::stack::run(&workspace, &progress, what))
+        }
         Verb::Image { architecture } => {
             done(verb::image::run(&workspace, &progress, architecture.as_deref()))
         }

@@ -113,13 +113,17 @@ pub(crate) const K6: Image = Image {
 };
 
 impl Image {
-    /// Makes sure that the engine has it.
+    /// Makes sure that the engine has it: what a registry gave under its name stays.
     pub(crate) fn ensure(&self, workspace: &Workspace, engine: &Engine, step: &Step) -> Result<()> {
         let recipe = self.recipe(workspace)?;
-        if engine
-            .label(self.name, RECIPE)
-            .is_some_and(|found| found == recipe)
-        {
+        let found = engine.label(self.name, RECIPE);
+        if found.as_ref().is_some_and(String::is_empty) {
+            step.detail("the engine has what a registry gave");
+            return Ok(());
+        }
+        // One that a run left which was killed is no less ours.
+        engine.remember(self.name);
+        if found.is_some_and(|found| found == recipe) {
             return Ok(());
         }
         let root = self.root(workspace, step)?;

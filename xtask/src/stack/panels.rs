@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
 use serde_json::Value;
@@ -36,6 +36,9 @@ const OF_FAILURES: [&str; 2] = [
 ];
 /// Rules are evaluated and rates are there within this.
 const SOON: Duration = Duration::from_mins(3);
+const LATELY: Duration = Duration::from_mins(2);
+/// In seconds.
+const STEP: u32 = 15;
 
 /// A query, and where it is.
 struct Query {
@@ -65,13 +68,15 @@ pub(crate) fn run(workspace: &Workspace, project: &Project<'_>, progress: &Progr
     Ok(())
 }
 
+/// Whether there was an answer at any time lately: on a busy machine scrapes fail, and for as long no series goes on.
 fn has_data(project: &Project<'_>, query: &Query) -> Result<bool> {
-    let answer = get(
-        project,
-        PROMETHEUS,
-        "/api/v1/query",
-        &format!("query={}", query.text),
-    )?;
+    let now = UNIX_EPOCH.elapsed().context("the clock is before 1970")?;
+    let path = format!(
+        "/api/v1/query_range?start={}&end={}&step={STEP}",
+        now.saturating_sub(LATELY).as_secs(),
+        now.as_secs()
+    );
+    let answer = get(project, PROMETHEUS, &path, &format!("query={}", query.text))?;
     Ok(!list(&answer["data"]["result"]).is_empty())
 }
 

@@ -10,8 +10,8 @@ use super::project::Project;
 use super::spans::{self, Link};
 use crate::progress::Progress;
 
-/// What comes of what is there.
-const SOON: Duration = Duration::from_mins(1);
+/// What comes of what is there, on a machine that is busy otherwise, too.
+const SOON: Duration = Duration::from_mins(3);
 /// Whose containers' lines have to be there: each writes one of each request.
 const WRITES: [&str; 3] = ["flask-app", "fastapi-app", "golang-app"];
 

@@ -1,11 +1,18 @@
 //! The Compose project: up, asked, down.
 
-use anyhow::{Context, Result, ensure};
+use std::time::Duration;
 
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+
+use super::ask::wait;
 use super::engine::Engine;
 use crate::command::Cmd;
 use crate::progress::Step;
 use crate::workspace::Workspace;
+
+/// The project's name, which is not that of `docker compose up` in the repository: whoever uses that keeps what he has.
+const NAME: &str = "sidelight-stack";
 
 /// A project that is up; it goes, with its volumes, when this is dropped.
 pub(crate) struct Project<'a> {
@@ -37,6 +44,21 @@ impl<'a> Project<'a> {
             .run(step)
             .with_context(|| format!("the services said:\n{}", project.last_words()))?;
         Ok(project)
+    }
+
+    /// Waits until every service runs, is healthy if it can tell, or has ended well if it is one that ends.
+    pub(crate) fn wait_until_well(&self, patience: Duration, step: &Step) -> Result<usize> {
+        let mut left = Vec::new();
+        let found = wait(step, patience, "health of every service", || {
+            let states = self.output(&["ps", "--all", "--format", "json"])?;
+            let states: Vec<Value> = states
+                .lines()
+                .map(serde_json::from_str)
+                .collect::<Result<_, _>>()?;
+            left = states.iter().filter_map(ailing).collect();
+            Ok((left.is_empty() && !states.is_empty()).then_some(states.len()))
+        });
+        found.with_context(|| format!("{}; the services said:\n{}", left.join(", "), self.last_words()))
     }
 
     /// Starts one service anew, as other files have it.
@@ -89,15 +111,14 @@ impl<'a> Project<'a> {
 
     fn down(&self) -> Result<String> {
         // What a profile started is no orphan.
-        self.output(&[
-            "--profile",
-            "*",
-            "down",
-            "--volumes",
-            "--remove-orphans",
-            "--timeout",
-            "5",
-        ])
+        let down = self.compose().args(["--profile", "*", "down", "--volumes"]);
+        let down = down.args(["--remove-orphans", "--timeout", "5"]);
+        let images: &[&str] = if self.engine.is_of_user() {
+            &["--rmi", "local"]
+        } else {
+            &[]
+        };
+        down.args(images).output()
     }
 
     fn output(&self, arguments: &[&str]) -> Result<String> {
@@ -116,15 +137,48 @@ impl Drop for Project<'_> {
     }
 }
 
+/// A container's name and state, unless it is as it should be.
+fn ailing(container: &Value) -> Option<String> {
+    let text = |key: &str| container[key].as_str().unwrap_or_default();
+    let well = match text("State") {
+        "running" => matches!(text("Health"), "" | "healthy"),
+        "exited" => container["ExitCode"] == 0,
+        _ => false,
+    };
+    (!well).then(|| format!("{} is {} {}", text("Service"), text("State"), text("Health")))
+}
+
 fn compose(workspace: &Workspace, engine: &Engine, files: &[&str]) -> Cmd {
     let build = workspace.target.join("stack/build");
     let files = files.iter().flat_map(|file| ["--file", file]);
     engine
         .docker()
-        .arg("compose")
+        .args(["compose", "--project-name", NAME])
         .args(files)
         .dir(&workspace.root)
         .env("LOCAL_BUILD", build)
         .env("DOCKER_DATA_ROOT", engine.data())
         .env("COMPOSE_PROGRESS", "plain")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_container_is_well_or_is_named() {
+        let container = |state: &str, health: &str, code: u32| {
+            ailing(&serde_json::json!({"Service": "a", "State": state, "Health": health, "ExitCode": code}))
+        };
+        assert_eq!(container("running", "", 0), None);
+        assert_eq!(container("running", "healthy", 0), None);
+        assert_eq!(container("exited", "", 0), None);
+        let named = |text: &str| Some(text.to_owned());
+        assert_eq!(
+            container("running", "starting", 0),
+            named("a is running starting")
+        );
+        assert_eq!(container("exited", "", 1), named("a is exited "));
+        assert_eq!(container("restarting", "", 0), named("a is restarting "));
+    }
 }

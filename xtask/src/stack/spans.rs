@@ -61,7 +61,8 @@ pub(crate) fn chain<'a>(spans: &'a [Span], links: &[Link]) -> Option<Vec<&'a Spa
 }
 
 impl Span {
-    fn of(span: &Value, service: &str) -> Self {
+    /// Of a span as OTLP has it in JSON.
+    pub(super) fn of(span: &Value, service: &str) -> Self {
         let text = |name: &str| span[name].as_str().unwrap_or_default().to_owned();
         Self {
             trace: text("traceId"),

@@ -30,7 +30,7 @@ pub(crate) fn run(workspace: &Workspace, progress: &Progress, only: Option<&str>
         super::stack::place(&agent(workspace, progress, architecture)?, &stage)?;
         stages.push((*architecture, stage));
     }
-    let engine = progress.step("Docker engine", |step| Engine::start(workspace, step))?;
+    let engine = super::stack::engine(workspace, progress)?;
     for (architecture, stage) in stages {
         let archive = folder.join(format!("sidelight-{architecture}.tar"));
         progress.step(archive.display(), |step| {

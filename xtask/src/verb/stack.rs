@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 
 use super::build::{self, Profile};
 use crate::command::Cmd;
@@ -13,7 +13,7 @@ use crate::setup;
 use crate::stack::engine::Engine;
 use crate::stack::project::Project;
 use crate::stack::spans::{self, Link};
-use crate::stack::{hurried, images, objectives, panels, pipelines};
+use crate::stack::{hurried, images, objectives, panels, pipelines, real};
 use crate::sys;
 use crate::workspace::Workspace;
 
@@ -61,10 +61,26 @@ pub(crate) struct Laboratory {
 /// A scenario and what came of it.
 type Outcome = (String, Result<()>);
 
-/// Runs the scenarios, or those of the objectives alone; ends everything that it started.
-pub(crate) fn run(workspace: &Workspace, progress: &Progress, only_objectives: bool) -> Result<()> {
-    let laboratory = Laboratory::ensure(workspace, progress)?;
-    if !only_objectives {
+/// What is run.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum What {
+    /// Everything that can be had: the plain stack where a registry answers.
+    All,
+    /// The third scenario alone.
+    Objectives,
+    /// The plain stack, of a registry's images.
+    Real,
+}
+
+/// Runs the scenarios; ends everything that it started.
+pub(crate) fn run(workspace: &Workspace, progress: &Progress, what: What) -> Result<()> {
+    let engine = engine(workspace, progress)?;
+    if what == What::Real || (what == What::All && real::is_reachable(&engine)) {
+        progress.say("          as it is in docker-compose.yaml, of the registries' images; load and alerts: `--objectives`");
+        return real::run(workspace, &engine, &SCENARIOS, progress);
+    }
+    let laboratory = Laboratory::around(engine, workspace, progress)?;
+    if what == What::All {
         for (name, outcome) in laboratory.scenarios(workspace, progress)? {
             outcome.with_context(|| format!("{name} failed"))?;
         }
@@ -72,15 +88,26 @@ pub(crate) fn run(workspace: &Workspace, progress: &Progress, only_objectives: b
     laboratory.objectives(workspace, progress)
 }
 
+/// An engine, and who has it.
+pub(super) fn engine(workspace: &Workspace, progress: &Progress) -> Result<Engine> {
+    progress.step("kernel file systems", setup::mounts::ensure)?;
+    let engine = progress.step("Docker engine", |step| Engine::ensure(workspace, step))?;
+    progress.say(format!("          {engine}"));
+    Ok(engine)
+}
+
 impl Laboratory {
     /// Gets all that is missing; an error says what cannot be had.
     pub(crate) fn ensure(workspace: &Workspace, progress: &Progress) -> Result<Self> {
-        if !sys::is_root() {
-            bail!("a Docker engine of its own needs root");
-        }
-        progress.step("kernel file systems", setup::mounts::ensure)?;
+        Self::around(engine(workspace, progress)?, workspace, progress)
+    }
+
+    fn around(engine: Engine, workspace: &Workspace, progress: &Progress) -> Result<Self> {
+        ensure!(
+            sys::is_root(),
+            "making images needs root, to whom their files belong"
+        );
         binaries(workspace, progress)?;
-        let engine = progress.step("Docker engine", |step| Engine::start(workspace, step))?;
         for image in [images::PYTHON, images::POSTGRES] {
             progress.step(image.name, |step| image.ensure(workspace, &engine, step))?;
         }
