@@ -29,7 +29,7 @@ const LEAST_PRIVILEGE: [&str; 4] = [
     "deploy/local/test.yaml",
 ];
 const COLLECTOR: &str = "otel-collector";
-const PATIENCE: Duration = Duration::from_mins(1);
+const PATIENCE: Duration = Duration::from_mins(3);
 
 /// Path at flask-app, and the chain of its trace.
 const SCENARIOS: [(&str, [Link; 4]); 2] = [
