@@ -9,7 +9,7 @@ use super::build::{self, Profile};
 use crate::command::Cmd;
 use crate::progress::{Progress, print};
 use crate::readme;
-use crate::vm::golden::{self, EXPECTED};
+use crate::vm::golden::{self, EXPECTED, Extent};
 use crate::vm::kernels::KERNELS;
 use crate::vm::results::{self, Row};
 use crate::vm::userland;
@@ -56,7 +56,7 @@ pub(crate) fn run(workspace: &Workspace, progress: &Progress, request: &Request)
         What::Versions => return versions(workspace, progress, &laboratory, &kernels),
         What::Scenario | What::Update => {}
     }
-    let rows = scenario(workspace, progress, &laboratory, &kernels)?;
+    let rows = scenario(workspace, progress, &laboratory, &kernels, Extent::Whole)?;
     print(&results::table(&rows))?;
     let good = rows.iter().all(Row::is_good);
     if request.table {
@@ -80,15 +80,20 @@ pub(crate) fn scenario(
     progress: &Progress,
     laboratory: &Laboratory,
     kernels: &[Kernel],
+    extent: Extent,
 ) -> Result<Vec<Row>> {
     let expected = golden::expected(workspace)?;
     let mut rows = Vec::new();
     for kernel in kernels {
         let name = kernel.name();
-        let outcome = files(workspace, progress, kernel).and_then(|files| {
+        let files = match extent {
+            Extent::Tests => files(workspace, progress, kernel),
+            Extent::Whole => all_files(workspace, progress, kernel),
+        };
+        let outcome = files.and_then(|files| {
             progress.step(format!("kernel {name}"), |step| {
-                let outcome =
-                    laboratory.run(workspace, kernel, &files, &golden::command(kernel), LIMIT, step)?;
+                let command = golden::command(kernel, extent);
+                let outcome = laboratory.run(workspace, kernel, &files, &command, LIMIT, step)?;
                 let found = results::rows(*kernel, &outcome, &expected);
                 if !found.iter().all(Row::is_good) {
                     step.flawed();
@@ -101,7 +106,9 @@ pub(crate) fn scenario(
             Ok(outcome) => say_differences(progress, &rows, kernel, &outcome)?,
             Err(error) => rows.push(Row::failed(*kernel, &error)),
         }
-        results::remember(workspace, kernel, &rows)?;
+        if extent == Extent::Whole {
+            results::remember(workspace, kernel, &rows)?;
+        }
     }
     Ok(rows)
 }
@@ -112,7 +119,12 @@ pub(crate) fn files(workspace: &Workspace, progress: &Progress, kernel: &Kernel)
     let program = progress.step("the scenario", |step| {
         golden::build(workspace, kernel.machine, step)
     })?;
-    let mut files = golden::files(&agent, &program)?;
+    golden::files(&agent, &program)
+}
+
+/// The same, and the programs that are asked beside it.
+fn all_files(workspace: &Workspace, progress: &Progress, kernel: &Kernel) -> Result<Files> {
+    let mut files = files(workspace, progress, kernel)?;
     userland::add(workspace, progress, kernel, &mut files)?;
     Ok(files)
 }
@@ -143,12 +155,22 @@ fn chosen(request: &Request) -> Result<Vec<Kernel>> {
     named(&request.kernels, request.all)
 }
 
-/// The kernels whose names contain one of these parts, or all.
+/// The kernels whose names are one of these or, where none is called so, contain it; or all.
 pub(crate) fn named(parts: &[String], all: bool) -> Result<Vec<Kernel>> {
     if all {
         return Ok(KERNELS.to_vec());
     }
-    let wanted = |kernel: &&Kernel| parts.iter().any(|part| kernel.name().contains(part));
+    let is_whole = |part: &String| KERNELS.iter().any(|kernel| kernel.name() == *part);
+    let wanted = |kernel: &&Kernel| {
+        let name = kernel.name();
+        parts.iter().any(|part| {
+            if is_whole(part) {
+                name == *part
+            } else {
+                name.contains(part)
+            }
+        })
+    };
     let chosen: Vec<Kernel> = KERNELS.iter().filter(wanted).copied().collect();
     if chosen.is_empty() {
         let names: Vec<String> = KERNELS.iter().map(Kernel::name).collect();
@@ -166,7 +188,7 @@ fn command(
 ) -> Result<ExitCode> {
     let mut code = 0;
     for kernel in kernels {
-        let files = files(workspace, progress, kernel)?;
+        let files = all_files(workspace, progress, kernel)?;
         let outcome = progress.step(format!("kernel {}", kernel.name()), |step| {
             laboratory.run(workspace, kernel, &files, command, LIMIT, step)
         })?;
@@ -185,7 +207,7 @@ fn versions(
 ) -> Result<ExitCode> {
     let mut good = true;
     for kernel in kernels.iter().filter(|kernel| kernel.units) {
-        let mut files = files(workspace, progress, kernel)?;
+        let mut files = all_files(workspace, progress, kernel)?;
         userland::add_versions(workspace, progress, kernel, &mut files)?;
         let tier = golden::ASKING;
         let commands: Vec<String> = userland::commands_of_versions(tier)

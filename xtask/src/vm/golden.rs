@@ -67,42 +67,60 @@ pub(crate) fn files(agent: &Path, scenario: &Path) -> Result<Files> {
     Ok(files)
 }
 
+/// How much is run.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Extent {
+    /// What every test run has time for: the scenario with every tier, and what only functions see.
+    Tests,
+    /// All.
+    Whole,
+}
+
 /// A shell command that runs it with one tier after the other.
-pub(crate) fn command(kernel: &Kernel) -> String {
+pub(crate) fn command(kernel: &Kernel, extent: Extent) -> String {
+    let whole = extent == Extent::Whole;
     let tiers = kernel.tiers.iter().map(|tier| (*tier, "sidelight"));
     let runs = tiers.chain([(FORCED, "refused")]).map(|(tier, agent)| {
         format!(
             "echo '@@tier {tier}'; ./golden scenario ./{agent} {tier} 2>errors; echo \"@@code $?\"; cat errors\n"
         )
     });
-    let units = kernel.units.then(|| (ASKING, userland::commands(ASKING)));
-    let databases = Some((ASKING, vec![userland::database_command(ASKING)]));
-    let wider = kernel.tiers.iter().filter(|tier| **tier != LAST);
+    let wider = kernel
+        .tiers
+        .iter()
+        .filter(|tier| **tier != LAST && (whole || **tier == ASKING))
+        .map(|tier| (*tier, format!("./golden wider ./sidelight {tier}")));
+    let units = if whole && kernel.units {
+        userland::commands(ASKING)
+    } else {
+        Vec::new()
+    };
+    let databases = whole.then(|| userland::database_command(ASKING));
+    let asked = units.into_iter().chain(databases);
     let others = wider
-        .map(|tier| (*tier, vec![format!("./golden wider ./sidelight {tier}")]))
-        .chain(units)
-        .chain(databases)
-        .flat_map(|(tier, commands)| {
-            commands
-                .into_iter()
-                .map(move |command| format!("echo '@@other {tier}'; {command} 2>&1; echo \"@@code $?\"\n"))
-        });
-    // A fault of the kernel's is worse than any wrong span. The one that is passed over says what is known: the map of connections
-    // allocates as it grows, which kernels before 6.1 think dangerous in programs that run inside of the allocator; ours do not.
-    let faults = "echo '@@faults'; dmesg | awk '/uses run-time allocation/ {known=1; next} \
-                  /BUG|Oops|WARNING/ {if (known) {known=0; next} print}' | head; true";
-    // It loads every tier once more, which is most of the time that a tier takes: only where it has a refusal to explain.
+        .chain(asked.map(|command| (ASKING, command)))
+        .map(|(tier, command)| format!("echo '@@other {tier}'; {command} 2>&1; echo \"@@code $?\"\n"));
+    format!(
+        "{}{}{}{FAULTS}",
+        if whole { costs(kernel) } else { String::new() },
+        runs.collect::<String>(),
+        others.collect::<String>()
+    )
+}
+
+/// A fault of the kernel's is worse than any wrong span. The one that is passed over says what is known: the map of connections
+/// allocates as it grows, which kernels before 6.1 think dangerous in programs that run inside of the allocator; ours do not.
+const FAULTS: &str = "echo '@@faults'; dmesg | awk '/uses run-time allocation/ {known=1; next} \
+                      /BUG|Oops|WARNING/ {if (known) {known=0; next} print}' | head; true";
+
+/// What the verifier counts, and where a tier is refused, why: that loads every tier once more.
+fn costs(kernel: &Kernel) -> String {
     let check = if kernel.tiers == ALL {
         ""
     } else {
         "echo '@@check'; ./sidelight check --output json\n"
     };
-    format!(
-        "{check}echo '@@programs'; {}\n{}{}{faults}",
-        budget::COMMAND,
-        runs.collect::<String>(),
-        others.collect::<String>()
-    )
+    format!("{check}echo '@@programs'; {}\n", budget::COMMAND)
 }
 
 /// What came out of one tier.

@@ -11,7 +11,7 @@ use anyhow::Result;
 use super::build_ebpf;
 use crate::progress::Progress;
 use crate::setup;
-use crate::vm;
+use crate::vm::{self, golden::Extent};
 use crate::workspace::Workspace;
 use outcome::{Failure, Outcome, Skip};
 
@@ -181,7 +181,7 @@ fn other_kernels(workspace: &Workspace, progress: &Progress, outcome: &mut Outco
         again: format!("cargo xtask vm {}", kernels[0].name()),
         output,
     };
-    match super::vm::scenario(workspace, progress, &laboratory, kernels) {
+    match super::vm::scenario(workspace, progress, &laboratory, kernels, Extent::Tests) {
         Ok(rows) => {
             outcome.passed += rows.iter().filter(|row| row.is_good()).count();
             let bad = rows.iter().filter(|row| !row.is_good());
