@@ -21,6 +21,11 @@ impl Cmd {
         Self(Command::new(program))
     }
 
+    /// A command that has been put together elsewhere.
+    pub(crate) fn of(command: Command) -> Self {
+        Self(command)
+    }
+
     pub(crate) fn arg(mut self, arg: impl AsRef<OsStr>) -> Self {
         self.0.arg(arg);
         self

@@ -23,6 +23,7 @@ use clap::{Parser, Subcommand};
 
 use progress::Progress;
 use verb::bench::Load;
+use verb::bench::units::{Kind, Plan};
 use verb::build::Profile;
 use verb::build_ebpf::Toolchain;
 use workspace::Workspace;
@@ -75,12 +76,24 @@ enum Verb {
         /// Requests a second, over all connections
         #[arg(long, default_value_t = 20_000)]
         rate: u32,
-        /// Length of each run
-        #[arg(long, default_value_t = 20, value_name = "SECONDS")]
-        seconds: u32,
+        /// Length of each run; 20, with --units 3
+        #[arg(long, value_name = "SECONDS")]
+        seconds: Option<u32>,
         /// Connections, all kept open
         #[arg(long, default_value_t = 64)]
         connections: u32,
+        /// Instead: what telling units apart costs a saturated server, against threads alone
+        #[arg(long, conflicts_with = "rate")]
+        units: bool,
+        /// Only these servers
+        #[arg(long, requires = "units")]
+        kind: Vec<Kind>,
+        /// Runs of each of both, with the same processes
+        #[arg(long, default_value_t = 5, requires = "units")]
+        pairs: u32,
+        /// Times that the processes are started anew
+        #[arg(long, default_value_t = 4, requires = "units")]
+        sessions: u32,
     },
     /// Other kernels, in virtual machines: a scenario with every tier, whose spans have to be the same everywhere
     Vm {
@@ -174,15 +187,35 @@ fn run(verb: Verb) -> Result<ExitCode> {
         Verb::Lint => done(verb::lint::run(&workspace, &progress)),
         Verb::Ci => verb::ci::run(&workspace, &progress),
         Verb::Bench {
+            seconds,
+            connections,
+            units: true,
+            kind,
+            pairs,
+            sessions,
+            ..
+        } => done(verb::bench::units::run(
+            &workspace,
+            &progress,
+            &kind,
+            Plan {
+                sessions,
+                pairs,
+                seconds: seconds.unwrap_or(3),
+                connections,
+            },
+        )),
+        Verb::Bench {
             rate,
             seconds,
             connections,
+            ..
         } => done(verb::bench::run(
             &workspace,
             &progress,
             Load {
                 rate,
-                seconds,
+                seconds: seconds.unwrap_or(20),
                 connections,
             },
         )),

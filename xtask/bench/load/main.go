@@ -1,5 +1,6 @@
-// Load at a fixed rate over connections that stay open. It is an open loop: each request has its time, and its latency
-// counts from that time, so that a server that stalls cannot hide it by being asked less.
+// Load over connections that stay open. At a fixed rate it is an open loop: each request has its time, and its latency
+// counts from that time, so that a server that stalls cannot hide it by being asked less. Without a rate each connection
+// asks again as soon as it has its answer, which shows how many requests the server can answer.
 package main
 
 import (
@@ -45,7 +46,7 @@ func (w *worker) run() {
 	defer connection.Close()
 	request := fmt.Appendf(nil, "GET /hello HTTP/1.1\r\nHost: %s\r\nUser-Agent: sidelight-bench\r\n\r\n", w.address)
 	answers := bufio.NewReader(connection)
-	for due := w.first; due.Before(w.end); due = due.Add(w.interval) {
+	for due := w.first; due.Before(w.end); due = w.next(due) {
 		time.Sleep(time.Until(due))
 		if err := exchange(connection, answers, request); err != nil {
 			w.errors++
@@ -53,6 +54,14 @@ func (w *worker) run() {
 		}
 		w.latencies = append(w.latencies, time.Since(due))
 	}
+}
+
+// next is the time of the request after the one of due.
+func (w *worker) next(due time.Time) time.Time {
+	if w.interval == 0 {
+		return time.Now()
+	}
+	return due.Add(w.interval)
 }
 
 func exchange(connection net.Conn, answers *bufio.Reader, request []byte) error {
@@ -72,12 +81,16 @@ func exchange(connection net.Conn, answers *bufio.Reader, request []byte) error 
 }
 
 func measure(address string, rate, connections int, length time.Duration) result {
-	interval := time.Duration(connections) * time.Second / time.Duration(rate)
+	var interval, stagger time.Duration
+	if rate > 0 {
+		interval = time.Duration(connections) * time.Second / time.Duration(rate)
+		stagger = time.Second / time.Duration(rate)
+	}
 	start := time.Now().Add(100 * time.Millisecond)
 	workers := make([]worker, connections)
 	var group sync.WaitGroup
 	for i := range workers {
-		offset := time.Duration(i) * time.Second / time.Duration(rate)
+		offset := time.Duration(i) * stagger
 		workers[i] = worker{address: address, first: start.Add(offset), interval: interval, end: start.Add(length)}
 		group.Add(1)
 		go func() {
@@ -106,7 +119,7 @@ func measure(address string, rate, connections int, length time.Duration) result
 
 func main() {
 	address := flag.String("address", "127.0.0.1:8080", "the server, on this machine")
-	rate := flag.Int("rate", 1000, "requests a second in total")
+	rate := flag.Int("rate", 1000, "requests a second in total; 0: as many as are answered")
 	connections := flag.Int("connections", 64, "connections")
 	length := flag.Duration("length", 10*time.Second, "how long")
 	flag.Parse()
@@ -114,8 +127,8 @@ func main() {
 	if err != nil || !target.Addr().IsLoopback() {
 		log.Fatalf("%s is not a loopback address and port: this program loads its own machine only", *address)
 	}
-	if *rate <= 0 || *connections <= 0 || *length <= 0 {
-		log.Fatal("rate, connections and length must be positive")
+	if *rate < 0 || *connections <= 0 || *length <= 0 {
+		log.Fatal("connections and length must be positive, and rate not negative")
 	}
 	if err := json.NewEncoder(os.Stdout).Encode(measure(*address, *rate, *connections, *length)); err != nil {
 		log.Fatal(err)

@@ -1,28 +1,21 @@
 //! `cargo xtask bench`: what the agent costs, beside a server that does next to nothing, under a fixed load.
 
+mod programs;
 mod report;
+pub(crate) mod units;
 mod usage;
 
-use std::fs;
-use std::net::{Ipv4Addr, TcpListener};
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use serde_json::Value;
 
-use super::build::{self, Profile};
-use crate::command::Cmd;
-use crate::ports;
 use crate::process::{self, Process};
 use crate::progress::{Progress, print};
 use crate::setup;
 use crate::sys;
 use crate::workspace::Workspace;
+use programs::{Drive, Programs};
 use usage::Usage;
-
-const START_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The load of each run.
 #[derive(Clone, Copy)]
@@ -36,22 +29,26 @@ pub(crate) struct Load {
 
 /// Loads the server without and with the agent, and prints both rows.
 pub(crate) fn run(workspace: &Workspace, progress: &Progress, load: Load) -> Result<()> {
-    if !sys::is_root() {
-        bail!("the agent needs root to load eBPF programs: run this command as root");
-    }
-    progress.step("kernel file systems", setup::mounts::ensure)?;
-    let bench = Bench::build(workspace, progress, load)?;
+    let bench = Bench {
+        programs: prepare(workspace, progress)?,
+        load,
+    };
     let without = progress.step("without the agent", |_| bench.measure(false))?;
     let with = progress.step("with the agent", |_| bench.measure(true))?;
     print(&report::table(load, &without, &with))
 }
 
-/// The programs of the measurement, and a folder for what they write.
+/// What every measurement needs.
+fn prepare(workspace: &Workspace, progress: &Progress) -> Result<Programs> {
+    if !sys::is_root() {
+        bail!("the agent needs root to load eBPF programs: run this command as root");
+    }
+    progress.step("kernel file systems", setup::mounts::ensure)?;
+    Programs::build(workspace, progress)
+}
+
 struct Bench {
-    agent: PathBuf,
-    server: PathBuf,
-    generator: PathBuf,
-    folder: PathBuf,
+    programs: Programs,
     load: Load,
 }
 
@@ -75,50 +72,22 @@ struct AgentRow {
 }
 
 impl Bench {
-    fn build(workspace: &Workspace, progress: &Progress, load: Load) -> Result<Self> {
-        let agent = build::build(workspace, progress, Profile::Release)?;
-        let python = progress.step("Python packages", |step| setup::python::ensure(workspace, step))?;
-        let go = progress.step("Go toolchain", |step| setup::go::ensure(workspace, &python, step))?;
-        let folder = workspace.target.join("bench");
-        fs::create_dir_all(&folder).with_context(|| format!("creating {}", folder.display()))?;
-        let build = |name: &str| -> Result<PathBuf> {
-            let binary = folder.join(name);
-            let source = workspace.root.join("xtask/bench");
-            progress.step(format!("bench {name}"), |step| {
-                setup::go::build(&go, &source, &format!("./{name}"), &binary, step)
-            })?;
-            Ok(binary)
-        };
-        Ok(Self {
-            agent,
-            server: build("server")?,
-            generator: build("load")?,
-            folder,
-            load,
-        })
-    }
-
     fn measure(&self, with_agent: bool) -> Result<Row> {
-        let port = free_port()?;
-        let address = format!("127.0.0.1:{port}");
-        let mut server = Command::new(&self.server);
-        server.arg(&address);
-        let mut server = Process::with_log("the server", server, &self.folder.join("server.log"))?;
-        server.wait_until("listening", START_TIMEOUT, || ports::answers(port))?;
+        let server = self.programs.go_server("server", None, None)?;
         let mut agent = if with_agent {
-            Some(self.attach(server.pid())?)
+            Some(self.programs.attach("sidelight", server.process.pid(), &[], None)?)
         } else {
             None
         };
         // Connections, buffers and branch predictors get their shape before anything is counted.
-        self.drive(&address, Duration::from_secs(2))?;
+        self.drive(&server.address, Duration::from_secs(2))?;
 
         let before = (
-            Usage::of(server.pid())?,
+            Usage::of(server.process.pid())?,
             agent.as_ref().map(|agent| Usage::of(agent.pid())).transpose()?,
         );
-        let answer = self.drive(&address, Duration::from_secs(self.load.seconds.into()))?;
-        let server_usage = Usage::of(server.pid())?.since(before.0);
+        let answer = self.drive(&server.address, Duration::from_secs(self.load.seconds.into()))?;
+        let server_usage = Usage::of(server.process.pid())?.since(before.0);
         let agent = match (&mut agent, before.1) {
             (Some(agent), Some(before)) => Some(self.finish(agent, before)?),
             _ => None,
@@ -139,37 +108,14 @@ impl Bench {
         })
     }
 
-    fn attach(&self, pid: u32) -> Result<Process> {
-        let log = self.log();
-        let mut command = Command::new(&self.agent);
-        command.args(["attach", "--pid", &pid.to_string(), "--output", "none"]);
-        let mut agent = Process::with_log("sidelight", command, &log)?;
-        let is_ready =
-            || fs::read_to_string(&log).is_ok_and(|log| log.lines().any(|line| line.starts_with("ready:")));
-        agent.wait_until("ready", START_TIMEOUT, is_ready)?;
-        Ok(agent)
-    }
-
-    fn drive(&self, address: &str, length: Duration) -> Result<Value> {
-        let Load {
-            rate, connections, ..
-        } = self.load;
-        let written = Cmd::new(&self.generator)
-            .args([
-                "-address",
-                address,
-                "-rate",
-                &rate.to_string(),
-                "-connections",
-                &connections.to_string(),
-            ])
-            .args(["-length", &format!("{}s", length.as_secs())])
-            .with(|command| {
-                command.stderr(Stdio::inherit());
-            })
-            .output()?;
-        serde_json::from_str(&written)
-            .with_context(|| format!("the load generator's answer is not JSON: {written}"))
+    fn drive(&self, address: &str, length: Duration) -> Result<serde_json::Value> {
+        self.programs.drive(&Drive {
+            address,
+            rate: self.load.rate,
+            connections: self.load.connections,
+            length,
+            cpu: None,
+        })
     }
 
     /// Takes the agent's figures at the end of the load, then ends it and reads what it says last.
@@ -177,7 +123,7 @@ impl Bench {
         let usage = Usage::of(agent.pid())?.since(before);
         let (peak_kib, steady_kib) = usage::memory_kib(agent.pid())?;
         let status = agent.stop()?;
-        let log = fs::read_to_string(self.log()).context("reading the agent's log")?;
+        let log = self.programs.log_of("sidelight")?;
         if !status.success() {
             bail!(
                 "sidelight ended with {}; its log:\n{log}",
@@ -191,19 +137,6 @@ impl Bench {
             statistics: closing_statistics(&log),
         })
     }
-
-    fn log(&self) -> PathBuf {
-        self.folder.join("sidelight.log")
-    }
-}
-
-impl Drop for Bench {
-    fn drop(&mut self) {
-        for name in ["server.log", "sidelight.log"] {
-            // What stays behind is overwritten by the next run.
-            let _ = fs::remove_file(Path::new(&self.folder).join(name));
-        }
-    }
 }
 
 /// What follows `stats:` in the last such line.
@@ -213,11 +146,6 @@ fn closing_statistics(log: &str) -> String {
         .rev()
         .find_map(|line| Some(line.split_once("stats:")?.1.trim().to_owned()));
     line.unwrap_or_else(|| "the agent said nothing".to_owned())
-}
-
-fn free_port() -> Result<u16> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("looking for a free port")?;
-    Ok(listener.local_addr().context("looking for a free port")?.port())
 }
 
 #[cfg(test)]
