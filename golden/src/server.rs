@@ -2,7 +2,7 @@
 
 use std::{
     io::Read,
-    net::{SocketAddr, TcpListener, TcpStream},
+    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
     os::{
         fd::{AsFd, OwnedFd},
         unix::net::UnixListener,
@@ -36,11 +36,21 @@ pub(crate) fn serve(folder: &Path) -> Result<()> {
 }
 
 fn listen(name: &str, address: &str, way: &'static str, leaf: Option<SocketAddr>) -> Result<SocketAddr> {
-    let listener = TcpListener::bind(address).with_context(|| format!("listening on {address}"))?;
-    let place = listener.local_addr()?;
+    let (listener, place) = free(address).with_context(|| format!("listening on {address}"))?;
     child::print(&format!("place {name} {place}"))?;
     accept(move || Ok(listener.accept()?.0.into()), way, leaf);
     Ok(place)
+}
+
+/// A listener whose port is no other place's, also not in the other family of addresses: a place is known by its port.
+fn free(address: &str) -> std::io::Result<(TcpListener, SocketAddr)> {
+    loop {
+        let listener = TcpListener::bind(address)?;
+        let place = listener.local_addr()?;
+        if place.is_ipv4() || TcpListener::bind((Ipv4Addr::LOCALHOST, place.port())).is_ok() {
+            return Ok((listener, place));
+        }
+    }
 }
 
 fn accept(

@@ -140,6 +140,11 @@ impl Step {
         }
     }
 
+    /// One line that stays, while the step goes on.
+    pub(crate) fn say(&self, line: impl Display) {
+        self.board.say(line);
+    }
+
     /// What the step is at, for the status line.
     pub(crate) fn detail(&self, text: &str) {
         let mut board = self.board.lock();

@@ -152,7 +152,11 @@ fn collect(command: Cmd, suite: &str, step: &Step, outcome: &mut Outcome) -> Res
                 outcome.passed += 1;
                 step.detail(name);
             }
-            Some(Line::Failed(name)) => failed.push(name.to_owned()),
+            Some(Line::Failed(name)) => {
+                // Why comes at the end, and whoever ends the tests before that wants to know which it was.
+                step.say(format!("  FAILED  {name}"));
+                failed.push(name.to_owned());
+            }
             Some(Line::Ignored(name, reason)) => {
                 outcome.skipped.push(Skip {
                     name: name.to_owned(),
