@@ -1,5 +1,7 @@
 //! Metrics over OTLP, as OpenTelemetry's own stubs decode them.
 
+mod away;
+
 use std::{
     collections::{BTreeMap, HashSet},
     process::Command,
@@ -43,28 +45,28 @@ pub(crate) fn cases() -> Vec<Case> {
         Case::new(
             "otlp_metrics::deltas_add_up_and_leave_no_time_out",
             NEEDS,
-            |lab| away(lab, "http/protobuf", "delta", false),
+            |lab| away::away(lab, "http/protobuf", "delta", false),
         ),
         Case::new(
             "otlp_metrics::what_is_counted_while_the_collector_is_away_is_there_afterwards",
             NEEDS,
-            |lab| away(lab, "grpc", "cumulative", true),
+            |lab| away::away(lab, "grpc", "cumulative", true),
         ),
         Case::new(
             "otlp_metrics::deltas_add_up_though_the_collector_was_away",
             NEEDS,
-            |lab| away(lab, "grpc", "delta", true),
+            |lab| away::away(lab, "grpc", "delta", true),
         ),
     ]
 }
 
 /// Requests of each part of a test.
 fn requests() -> usize {
-    if std::env::var_os("SIDELIGHT_TEST_FULL").is_some() {
-        10_000
-    } else {
-        1_000
-    }
+    if is_full() { 10_000 } else { 1_000 }
+}
+
+fn is_full() -> bool {
+    std::env::var_os("SIDELIGHT_TEST_FULL").is_some()
 }
 
 /// A Go server whose service is `shop`.
@@ -209,85 +211,5 @@ fn conform(received: &[Received], kind: &str) -> Result<()> {
     );
     let scopes: HashSet<&String> = received.iter().flat_map(|one| &one.scopes).collect();
     ensure!(scopes.iter().all(|scope| *scope == "sidelight"), "{scopes:?}");
-    Ok(())
-}
-
-/// The collector is there, then, if `leaves`, is not, and then is again.
-fn away(lab: &Lab, protocol: &str, temporality: &str, leaves: bool) -> Result<()> {
-    let (server, port) = (server(lab)?, ports::free()?);
-    let is_delta = temporality == "delta";
-    let variables = [
-        ("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", temporality),
-        ("OTEL_BSP_MAX_QUEUE_SIZE", if leaves { "256" } else { "8192" }),
-        ("OTEL_BSP_SCHEDULE_DELAY", "100"),
-    ];
-    let agent = Agent::start(command(&server, protocol, port, &variables))?;
-    let mut total = BTreeMap::<u16, u64>::new();
-    let mut add = |answered: BTreeMap<u16, u64>| {
-        for (status, count) in answered {
-            *total.entry(status).or_default() += count;
-        }
-        total.clone()
-    };
-    let first = Stubs::start(protocol, port)?;
-    let answered = add(load(&server)?);
-    first.wait_for("the first requests in the metrics", |received| {
-        counted(received, is_delta) == answered
-    })?;
-    let (before, stubs) = if leaves {
-        let before = first.stop()?;
-        add(load(&server)?);
-        (before, Stubs::start(protocol, port)?)
-    } else {
-        (Vec::new(), first)
-    };
-    let answered = add(load(&server)?);
-    let all = |latest: &[Received]| [&before, latest].concat();
-    let latest = stubs
-        .wait_for("all requests in the metrics", |latest| {
-            counted(&all(latest), is_delta) == answered
-        })
-        .with_context(|| agent.stderr())?;
-    if is_delta {
-        without_holes(&all(&latest))?;
-    }
-    let report = agent.stop()?;
-    let received = all(&stubs.stop()?);
-    let arrived: HashSet<_> = received.into_iter().flat_map(|one| one.spans).collect();
-    let said = |name: &str| -> usize {
-        let words = report.stderr.lines().filter(|line| line.starts_with("stats: "));
-        let values = words
-            .flat_map(|line| line.split(' '))
-            .filter_map(|word| word.strip_prefix(name)?.strip_prefix('='));
-        values.filter_map(|value| value.parse::<usize>().ok()).sum()
-    };
-    let lost = said("export_dropped") + said("export_failed");
-    ensure!(
-        arrived.len() + lost == report.spans.len() && said("exported") == arrived.len(),
-        "{} spans, {} arrived, {lost} lost: {}",
-        report.spans.len(),
-        arrived.len(),
-        report.stderr
-    );
-    ensure!(leaves == (lost > 0), "{lost} spans lost");
-    ensure!(said("metric_points_failed") == 0, "{}", report.stderr);
-    Ok(())
-}
-
-/// Each interval of a series begins where one of the exports before it ended, or with the series.
-fn without_holes(received: &[Received]) -> Result<()> {
-    let mut ends: BTreeMap<u16, u64> = BTreeMap::new();
-    for point in points(received, "shop", DURATION) {
-        ensure!(
-            point.temporality == "delta" && point.start < point.time,
-            "{point:?}"
-        );
-        let end = ends.insert(status(point), point.time).unwrap_or_default();
-        let again = end == point.time;
-        ensure!(
-            again || point.start >= end,
-            "{point:?} overlaps what ended at {end}"
-        );
-    }
     Ok(())
 }

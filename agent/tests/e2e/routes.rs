@@ -18,6 +18,7 @@ use crate::{
         lab::{Lab, Need, source},
         load::Load,
         note, ports,
+        process::resident,
         span::Span,
         until,
     },
@@ -410,14 +411,6 @@ fn many_paths(lab: &Lab) -> Result<()> {
     ));
     ensure!(grown < 96 * 1024, "the agent grew by {grown} KiB");
     agent.stop().map(drop)
-}
-
-/// KiB of a process's memory.
-fn resident(pid: u32) -> Result<u64> {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let number = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
-    number.context("no VmRSS")
 }
 
 fn scrape(address: SocketAddr) -> Result<String> {

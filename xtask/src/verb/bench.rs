@@ -75,7 +75,10 @@ impl Bench {
     fn measure(&self, with_agent: bool) -> Result<Row> {
         let server = self.programs.go_server("server", None, None)?;
         let mut agent = if with_agent {
-            Some(self.programs.attach("sidelight", server.process.pid(), &[], None)?)
+            Some(
+                self.programs
+                    .attach("sidelight", server.process.pid(), &[], None)?,
+            )
         } else {
             None
         };

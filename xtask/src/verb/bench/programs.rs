@@ -157,7 +157,11 @@ impl Drop for Programs {
             return;
         };
         let is_log = |file: &Path| file.extension() == Some(OsStr::new("log"));
-        for log in files.flatten().map(|file| file.path()).filter(|file| is_log(file)) {
+        for log in files
+            .flatten()
+            .map(|file| file.path())
+            .filter(|file| is_log(file))
+        {
             // What stays behind is overwritten by the next run.
             let _ = fs::remove_file(log);
         }

@@ -126,7 +126,11 @@ impl Watched {
             length,
             cpu: Some(OTHERS),
         })?;
-        let number = |key: &str| answer[key].as_f64().with_context(|| format!("no {key} in {answer}"));
+        let number = |key: &str| {
+            answer[key]
+                .as_f64()
+                .with_context(|| format!("no {key} in {answer}"))
+        };
         if number("errors")? > 0.0 {
             bail!("requests failed: {answer}");
         }
