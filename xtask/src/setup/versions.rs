@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::Write as _;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -17,6 +18,14 @@ use crate::workspace::Workspace;
 const GO: &str = "xtask/versions/go.lock";
 /// Those of the short tests; the others are for the long form.
 const SHORT_GO: [&str; 2] = ["1.21", "1.27"];
+
+/// Versions that no package has any more, with the newest of each. A newer `go` fetches and verifies them as modules.
+const OLD_GO: [(&str, &str); 4] = [
+    ("1.17", "1.17.13"),
+    ("1.18", "1.18.10"),
+    ("1.19", "1.19.13"),
+    ("1.20", "1.20.14"),
+];
 
 /// A release of Debian and the Python that it has.
 struct Release {
@@ -92,7 +101,33 @@ pub(crate) fn ensure(
             }));
         }
     }
+    if all {
+        for (series, version) in OLD_GO {
+            let folder = folder.join(format!("go-{series}"));
+            or_say(progress.step(format!("Go {series}"), |step| {
+                let newer = go::ensure(workspace, python, step)?;
+                old_go(&newer, version, &folder)
+            }));
+        }
+    }
     Ok(folder)
+}
+
+/// A link to a version of Go among the modules.
+fn old_go(newer: &Path, version: &str, folder: &Path) -> Result<()> {
+    let root = Cmd::new(newer)
+        .args(["env", "GOROOT"])
+        .env("GOTOOLCHAIN", format!("go{version}"))
+        .output()?;
+    fs::create_dir_all(folder).with_context(|| format!("creating {}", folder.display()))?;
+    let link = folder.join("go");
+    match fs::remove_file(&link) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            return Err(error).with_context(|| format!("removing {}", link.display()));
+        }
+        _ => {}
+    }
+    symlink(&root, &link).with_context(|| format!("linking {} to {root}", link.display()))
 }
 
 /// Makes sure of one version of Go, `1.21`, and returns its `go`.
@@ -153,7 +188,7 @@ impl Release {
         for name in ["lib", "lib64"] {
             let link = root.join(name);
             if !link.exists() && root.join("usr").join(name).exists() {
-                std::os::unix::fs::symlink(format!("usr/{name}"), &link)
+                symlink(format!("usr/{name}"), &link)
                     .with_context(|| format!("linking {}", link.display()))?;
             }
         }

@@ -1,4 +1,4 @@
-// Plain is a net/http server of the standard library alone, for any Go since 1.21: GET /WAY/NAME makes calls that name
+// Plain is a net/http server of the standard library alone, for any Go since 1.17: GET /WAY/NAME makes calls that name
 // their request, GET /leaf/NAME/NUMBER of another server.
 package main
 

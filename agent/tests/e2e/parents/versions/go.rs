@@ -31,6 +31,10 @@ pub(super) fn short() -> Vec<Case> {
 
 pub(super) fn long() -> Vec<Case> {
     vec![
+        case!("go_1_17", "1.17",),
+        case!("go_1_18", "1.18",),
+        case!("go_1_19", "1.19",),
+        case!("go_1_20", "1.20",),
         case!("go_1_22", "1.22",),
         case!("go_1_23", "1.23",),
         case!("go_1_24", "1.24",),
@@ -55,10 +59,14 @@ fn run(lab: &Lab, version: &str, options: &[&str]) -> Result<()> {
         let mut command = Command::new(&go);
         command.args(arguments).current_dir(&folder);
         command.env("CGO_ENABLED", "0").env("GOTOOLCHAIN", "local");
+        // What the user has told a newer Go, an old one may not know.
+        command.env("GOENV", "off");
         command.output().context("the Go toolchain cannot be started")
     };
-    let mut build = vec!["build", "-buildvcs=false", "-trimpath", "-ldflags", "-s -w"];
+    let mut build = vec!["build", "-o", "plain", "-trimpath", "-ldflags", "-s -w"];
     build.extend(options);
+    // Not the folder: where that is part of a repository some versions want to know its state, and some do not know how to refuse.
+    build.push("main.go");
     let output = in_folder(&build)?;
     let said = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "Go {version} says:\n{said}");
