@@ -6,7 +6,10 @@ use std::{
     sync::OnceLock,
 };
 
-use rustix::io::Errno;
+use rustix::{
+    io::Errno,
+    process::{Resource, Rlimit, setrlimit},
+};
 
 /// `enum bpf_cmd`, `enum bpf_map_type`, `enum bpf_prog_type`, `enum bpf_attach_type`: `include/uapi/linux/bpf.h`.
 const MAP_CREATE: u32 = 0;
@@ -41,6 +44,7 @@ pub(crate) fn enter(socket: BorrowedFd<'_>) -> Result<(), Errno> {
 }
 
 fn create() -> Result<OwnedFd, Errno> {
+    allow_maps();
     let map = descriptor(bpf(MAP_CREATE, &[SOCKMAP, 4, 4, ENTRIES])?);
     let load = Load {
         kind: SK_MSG,
@@ -60,6 +64,16 @@ fn create() -> Result<OwnedFd, Errno> {
         ],
     )?;
     Ok(map)
+}
+
+/// Before 5.11 the maps of all processes of a user count together, those of the agent too, against each one's own limit of locked
+/// memory. Where it may not be raised, the kernel says what is missing when the map is made.
+fn allow_maps() {
+    let unlimited = Rlimit {
+        current: None,
+        maximum: None,
+    };
+    let _ = setrlimit(Resource::Memlock, unlimited);
 }
 
 #[repr(C)]
