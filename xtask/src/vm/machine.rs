@@ -1,6 +1,6 @@
 //! Booting a kernel for one command.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -71,6 +71,11 @@ impl Laboratory {
     ) -> Result<Outcome> {
         let image = kernel.ensure(workspace, step)?;
         let busybox = initramfs::busybox(workspace, kernel.machine, step)?;
+        step.detail("waiting for another command with this kernel");
+        let lock = self.logs.join(format!("{}.lock", kernel.name()));
+        let lock = File::create(&lock).with_context(|| format!("creating {}", lock.display()))?;
+        lock.lock()
+            .context("waiting for another command with this kernel")?;
         step.detail("packing");
         let root = self.logs.join(format!("{}.cpio", kernel.name()));
         fs::write(&root, initramfs::pack(&busybox, files, command)?)
@@ -122,7 +127,7 @@ impl Laboratory {
 
 /// What comes out of a machine.
 struct Console {
-    file: fs::File,
+    file: File,
     lines: Vec<String>,
     release: String,
     output: String,
@@ -133,7 +138,7 @@ struct Console {
 impl Console {
     fn create(log: &Path) -> Result<Self> {
         Ok(Self {
-            file: fs::File::create(log).with_context(|| format!("creating {}", log.display()))?,
+            file: File::create(log).with_context(|| format!("creating {}", log.display()))?,
             lines: Vec::new(),
             release: String::new(),
             output: String::new(),
