@@ -1,6 +1,10 @@
 //! What this kernel is like: offsets of fields, numbers of kinds, and which functions it has.
 
-use std::path::Path;
+use std::{
+    fs::File,
+    io::{BufRead, BufReader},
+    path::Path,
+};
 
 use agent_common::{
     iterator,
@@ -17,6 +21,9 @@ use super::{
 
 /// Least size of the kernel's stacks on arm64, in bytes; where pages are larger, it is a page.
 const SMALLEST_STACK: u32 = 16 * 1024;
+
+/// The kernel's list of its symbols; their names can be read also where their addresses are hidden.
+const SYMBOLS: &str = "/proc/kallsyms";
 
 /// Where everything is that the kernel side reads, and what it hooks.
 pub(super) struct Layout {
@@ -40,11 +47,7 @@ impl Layout {
         let mut functions = Vec::new();
         if tier != Tier::Tracepoint {
             globals.extend(message_layout(&btf)?);
-            functions.extend(
-                FUNCTIONS
-                    .iter()
-                    .filter(|function| !function.optional || btf.has_function(function.name)),
-            );
+            functions.extend(present(&btf, tier));
         }
         Ok(Self {
             globals,
@@ -52,6 +55,35 @@ impl Layout {
             copies: copies::needed(tier, &btf),
         })
     }
+}
+
+/// The functions of the tier that this kernel has. fentry needs their types; kprobes only their symbols, and not every function that a
+/// kernel has is in its types (5.10 on arm64 lacks `unix_stream_sendpage` there).
+fn present(btf: &Btf, tier: Tier) -> impl Iterator<Item = &'static Function> {
+    let is_typed = |function: &Function| !function.optional || btf.has_function(function.name);
+    let untyped: Vec<&str> = FUNCTIONS
+        .iter()
+        .filter(|function| !is_typed(function))
+        .map(|function| function.name)
+        .collect();
+    let symbols = match tier {
+        Tier::Kprobe if !untyped.is_empty() => File::open(SYMBOLS).ok(),
+        _ => None,
+    };
+    let listed = symbols.map_or_else(Vec::new, |symbols| listed(BufReader::new(symbols), &untyped));
+    FUNCTIONS
+        .iter()
+        .filter(move |function| !untyped.contains(&function.name) || listed.contains(&function.name))
+}
+
+/// Those of `names` that are symbols of the kernel, or of its modules. Each line has an address, a kind and a name (`kernel/kallsyms.c:s_show`).
+fn listed<'a>(symbols: impl BufRead, names: &[&'a str]) -> Vec<&'a str> {
+    let mut found = Vec::new();
+    for line in symbols.lines().map_while(Result::ok) {
+        let name = line.split_ascii_whitespace().nth(2).unwrap_or_default();
+        found.extend(names.iter().copied().filter(|wanted| *wanted == name));
+    }
+    found
 }
 
 /// What the function tiers read beyond that.
@@ -120,4 +152,21 @@ fn field_offsets(btf: &Btf) -> Result<Vec<(&'static str, u32)>, AttachError> {
                 })
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn symbols_are_found_by_their_whole_name() {
+        let symbols = "0000000000000000 t unix_stream_sendpage\n\
+                       0000000000000000 T inet_sendpage.part.0\n\
+                       ffff800010989560 t tcp_splice_read\t[module]\n";
+        let names = ["unix_stream_sendpage", "inet_sendpage", "tcp_splice_read"];
+        assert_eq!(
+            listed(symbols.as_bytes(), &names),
+            ["unix_stream_sendpage", "tcp_splice_read"]
+        );
+    }
 }
