@@ -1,6 +1,6 @@
 //! An OTLP receiver on OpenTelemetry's own stubs for Python.
 
-use std::{collections::BTreeMap, process::Command};
+use std::{collections::BTreeMap, process::Command, time::Duration};
 
 use anyhow::{Context as _, Result};
 use rustix::process::Signal;
@@ -13,7 +13,7 @@ use super::{
     lab::{Lab, Need},
     ports,
     process::Process,
-    until,
+    until_within,
 };
 
 /// What it needs besides what its test needs.
@@ -86,7 +86,17 @@ impl Stubs {
         what: &str,
         satisfied: impl Fn(&[Received]) -> bool,
     ) -> Result<Vec<Received>> {
-        until(what, || {
+        self.wait_within(PATIENCE, what, satisfied)
+    }
+
+    /// The same with another patience.
+    pub(crate) fn wait_within(
+        &self,
+        patience: Duration,
+        what: &str,
+        satisfied: impl Fn(&[Received]) -> bool,
+    ) -> Result<Vec<Received>> {
+        until_within(patience, what, || {
             let received = self.received().ok()?;
             satisfied(&received).then_some(received)
         })
